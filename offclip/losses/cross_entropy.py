@@ -1,0 +1,67 @@
+"""InfoNCE with one or several positives a row."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from offclip.losses._checks import check_cells, check_square, full_precision
+
+
+def info_nce(
+    logits: Float[Tensor, "image text"], targets: Float[Tensor, "image text"] | None = None
+) -> Float[Tensor, ""]:
+    r"""Symmetric cross-entropy between the softmax of the scores and the targets.
+
+    .. math::
+        \mathcal{L} = \tfrac12 \left(
+            -\frac1N \sum_i \sum_j \frac{T_{ij}}{\sum_k T_{ik}} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
+            \;-\; \frac1N \sum_j \sum_i \frac{T_{ij}}{\sum_k T_{kj}} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{kj}}}
+        \right)
+
+    With ``targets=None`` this is CLIP's loss, and the loss that CARZero applies to each of its two
+    score matrices (``info_nce(i2t) + info_nce(t2i)``). With several positives a row or column, their
+    targets are normalised to sum 1 in it (SupCon's "out" form). Any temperature belongs to the head.
+
+    Args:
+        logits: scores, any range; half precision is computed in float32.
+        targets: non-negative; default: the identity. Rows and columns without a positive count
+            nowhere.
+
+    Returns:
+        A scalar in nats, 0 if there is nothing to count.
+
+    Raises:
+        ValueError: ``logits`` is not square and no targets are given, or the shapes differ.
+    """
+    if targets is None:
+        check_square(logits)
+        targets = torch.eye(len(logits), device=logits.device)
+    check_cells("targets", targets, logits)
+    rows, counted_rows = row_cross_entropy(logits, targets)
+    columns, counted_columns = row_cross_entropy(logits.T, targets.T)
+    return (mean_where(rows, counted_rows) + mean_where(columns, counted_columns)) / 2
+
+
+def row_cross_entropy(
+    logits: Float[Tensor, "row column"],
+    targets: Float[Tensor, "row column"],
+    ignore: Bool[Tensor, "row column"] | None = None,
+) -> tuple[Float[Tensor, " row"], Bool[Tensor, " row"]]:
+    """Cross-entropy of each row, and which rows have a positive at all.
+
+    Ignored cells leave both the softmax and the targets. A row without a positive gives 0.
+    """
+    logits = full_precision(logits)
+    targets = targets.to(logits.dtype)
+    if ignore is not None:
+        logits = logits.masked_fill(ignore, torch.finfo(logits.dtype).min)
+        targets = targets.masked_fill(ignore, 0.0)
+    mass = targets.sum(dim=1, keepdim=True)
+    counted = mass.squeeze(1) > 0
+    targets = targets / torch.where(counted[:, None], mass, torch.ones_like(mass))
+    return -(targets * logits.log_softmax(dim=1)).sum(dim=1), counted
+
+
+def mean_where(values: Float[Tensor, " row"], counted: Bool[Tensor, " row"]) -> Float[Tensor, ""]:
+    """Mean of the counted values; a differentiable zero if none is counted."""
+    return (values * counted).sum() / counted.sum().clamp(min=1)

@@ -1,0 +1,154 @@
+"""OFF-CLIP's two terms: the off-diagonal loss and InfoNCE over abnormal pairs.
+
+The paper's figure fixes the target matrix and that the two terms are added. It leaves open the
+form of the off-diagonal term, the weights, the reduction and any balancing: here they are options.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from offclip.losses._checks import check_cells, check_normal_flags, full_precision
+from offclip.losses.cross_entropy import info_nce, mean_where, row_cross_entropy
+from offclip.losses.sigmoid import sigmoid_loss
+from offclip.losses.targets import pair_targets
+from offclip.scores import PairScores
+
+Form = Literal["bce", "soft_ce"]
+Balance = Literal["none", "classes"]
+
+
+def off_diagonal_loss(
+    logits: Float[Tensor, "batch batch"],
+    is_normal: Bool[Tensor, " batch"],
+    *,
+    form: Form = "bce",
+    balance: Balance = "none",
+    pair_weight: Float[Tensor, "batch batch"] | None = None,
+    ignore: Bool[Tensor, "batch batch"] | None = None,
+) -> Float[Tensor, ""]:
+    """All normal image × normal text pairs are positives, as the diagonal is.
+
+    Args:
+        logits: scores, images in rows, texts in columns (either direction: the targets are
+            symmetric).
+        is_normal: one flag a study.
+        form: ``"bce"``: :func:`sigmoid_loss` against :func:`pair_targets`, a question a cell.
+            ``"soft_ce"``: :func:`info_nce` with :func:`pair_targets`, where the positives of a row
+            share its probability. The paper does not say which; see chapter 8 for both.
+        balance: ``"classes"`` (ours) gives both kinds half of the loss: positive and negative
+            cells for ``"bce"``, normal and abnormal rows and columns for ``"soft_ce"``.
+        pair_weight: non-negative cell weights. For ``"bce"`` a weighted mean over cells, for
+            ``"soft_ce"`` the positives of a row share its target in these proportions.
+        ignore: True where a cell counts nowhere: neither as a positive nor as a negative.
+
+    Returns:
+        A scalar in nats.
+
+    Raises:
+        ValueError: an unknown form or balance, a wrong shape or dtype.
+    """
+    check_normal_flags(logits, is_normal)
+    check_cells("pair_weight", pair_weight, logits)
+    check_cells("ignore", ignore, logits)
+    if balance not in ("none", "classes"):
+        raise ValueError(f"balance: expected 'none' or 'classes', got {balance!r}")
+    targets = pair_targets(is_normal)
+    if form == "bce":
+        if balance == "classes":
+            pair_weight = _balanced_cells(targets, pair_weight, ignore)
+        return sigmoid_loss(logits, targets, pair_weight=pair_weight, ignore=ignore)
+    if form == "soft_ce":
+        if pair_weight is not None:
+            targets = targets * pair_weight
+        groups = (is_normal, ~is_normal) if balance == "classes" else (torch.ones_like(is_normal),)
+        rows = _mean_over_groups(logits, targets, ignore, groups)
+        flipped = None if ignore is None else ignore.T
+        return (rows + _mean_over_groups(logits.T, targets.T, flipped, groups)) / 2
+    raise ValueError(f"form: expected 'bce' or 'soft_ce', got {form!r}")
+
+
+def _balanced_cells(targets: Tensor, pair_weight: Tensor | None, ignore: Tensor | None) -> Tensor:
+    """Cell weights under which positives and negatives weigh the same in total."""
+    weight = torch.ones_like(targets) if pair_weight is None else pair_weight
+    if ignore is not None:
+        weight = weight.masked_fill(ignore, 0.0)
+    positive, negative = weight * targets, weight * (1 - targets)
+    tiny = torch.finfo(weight.dtype).tiny
+    return positive / positive.sum().clamp(min=tiny) + negative / negative.sum().clamp(min=tiny)
+
+
+def _mean_over_groups(
+    logits: Tensor, targets: Tensor, ignore: Tensor | None, groups: tuple[Tensor, ...]
+) -> Tensor:
+    """Mean over the groups that have counted rows of the mean row cross-entropy within each."""
+    rows, counted = row_cross_entropy(logits, targets, ignore)
+    means = torch.stack([mean_where(rows, counted & group) for group in groups])
+    present = torch.stack([(counted & group).any() for group in groups])
+    return mean_where(means, present)
+
+
+def abnormal_info_nce(
+    logits: Float[Tensor, "batch batch"], is_normal: Bool[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """:func:`info_nce` on the abnormal rows and columns alone, with the diagonal as target.
+
+    Source: the second term in the figure of the OFF-CLIP paper. With fewer than two abnormal
+    studies there is nothing to tell apart: the result is a zero that can be differentiated.
+    """
+    check_normal_flags(logits, is_normal)
+    abnormal = ~is_normal
+    if abnormal.sum() < 2:
+        return full_precision(logits)[:0].sum()
+    return info_nce(logits[abnormal][:, abnormal])
+
+
+@dataclass(frozen=True)
+class OffClipLoss:
+    """The weighted terms of :func:`offclip_loss`; ``total`` is their sum."""
+
+    total: Float[Tensor, ""]
+    off_diagonal: Float[Tensor, ""]
+    abnormal: Float[Tensor, ""]
+
+
+def offclip_loss(
+    scores: PairScores,
+    is_normal: Bool[Tensor, " batch"],
+    *,
+    form: Form = "soft_ce",
+    balance: Balance = "none",
+    off_diagonal_weight: float = 1.0,
+    abnormal_weight: float = 1.0,
+) -> OffClipLoss:
+    """OFF-CLIP: the off-diagonal loss plus InfoNCE over abnormal pairs.
+
+    Each term is the mean of the two directions of ``scores`` (CARZero adds its two; the factor 2
+    is absorbed by the learning rate). The defaults are those that validation supports (chapter 8);
+    the paper states neither form nor weights.
+
+    Args:
+        scores: both score matrices of a batch whose images and texts are paired by position.
+        is_normal: one flag a study.
+        form: of the off-diagonal term, see :func:`off_diagonal_loss`.
+        balance: of the off-diagonal term, see :func:`off_diagonal_loss`.
+        off_diagonal_weight: factor of the off-diagonal term, non-negative.
+        abnormal_weight: factor of the abnormal InfoNCE, non-negative.
+
+    Raises:
+        ValueError: a negative weight, a wrong shape, form or dtype.
+    """
+    for name, weight in (("off_diagonal", off_diagonal_weight), ("abnormal", abnormal_weight)):
+        if not weight >= 0:
+            raise ValueError(f"{name}_weight: expected a number >= 0, got {weight}")
+    directions = (scores.image_to_text, scores.text_to_image.T)
+    off_diagonal = sum(
+        off_diagonal_loss(logits, is_normal, form=form, balance=balance) for logits in directions
+    )
+    abnormal = sum(abnormal_info_nce(logits, is_normal) for logits in directions)
+    off_diagonal = off_diagonal_weight * off_diagonal / 2
+    abnormal = abnormal_weight * abnormal / 2
+    return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)

@@ -1,0 +1,231 @@
+"""Closed-form line integrals through simple solids, for parallel rays along z.
+
+All lengths are in millimetres. x grows to the right of the image (the patient's left), y grows
+downwards, the origin is the image centre. Every function gives the length of the ray inside the
+solid at the pixel centres, so the sum over solids of length times attenuation coefficient is the
+attenuation of the ray.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+FIELD_MM = 360.0
+_MIN_RADIUS_PX = 0.75  # thinner solids are widened to this, at equal volume (pixel aperture)
+_SCATTER_PX = 12  # solids with larger windows are drawn one by one
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixel centres in mm of a square image that shows ``FIELD_MM`` by ``FIELD_MM``."""
+
+    size: int
+    pixel: float
+    axis: Float[np.ndarray, " size"]
+
+
+@lru_cache(maxsize=16)
+def make_grid(size: int) -> Grid:
+    """Grid of ``size`` by ``size`` pixels (size >= 16)."""
+    pixel = FIELD_MM / size
+    axis = ((np.arange(size) + 0.5) * pixel - FIELD_MM / 2).astype(np.float32)
+    axis.setflags(write=False)
+    return Grid(size, pixel, axis)
+
+
+def ellipsoid(
+    x: float, y: float, long: float, short: float, depth: float, angle: float = 0.0, tilt: float = 0.0
+) -> list[float]:
+    """One row for ``add_ellipsoids``: centre, projected semi-axes, angle, longest chord (mm, rad).
+
+    ``long`` lies at ``angle`` from the x axis in the image plane and is tilted out of it by
+    ``tilt``; ``short`` stays in the plane; ``depth`` is the third semi-axis. The silhouette of the
+    tilted solid has the semi-axis sqrt((long cos)^2 + (depth sin)^2), and since the volume is
+    2/3 pi * chord * (silhouette semi-axes), the longest chord is 2 long depth / silhouette.
+    """
+    flat = float(np.hypot(long * np.cos(tilt), depth * np.sin(tilt)))
+    return [x, y, flat, short, angle, 2.0 * long * depth / flat]
+
+
+def rod(
+    x0: float, y0: float, x1: float, y1: float, radius: float, tilt: float = 0.0
+) -> list[float]:
+    """One row for ``add_rods``: a round cylinder between two projected end points (mm).
+
+    ``tilt`` is its angle out of the image plane: the chord grows by 1 / cos(tilt).
+    """
+    length = float(np.hypot(x1 - x0, y1 - y0))
+    angle = float(np.arctan2(y1 - y0, x1 - x0))
+    chord = 2.0 * radius / float(np.cos(tilt))
+    return [(x0 + x1) / 2, (y0 + y1) / 2, length / 2, radius, angle, chord]
+
+
+def add_ellipsoids(
+    canvas: Float[np.ndarray, "height width"], grid: Grid, rows: Float[np.ndarray, "solids 6"]
+) -> None:
+    """Add the chords of ellipsoids (rows of ``ellipsoid``) to ``canvas`` in place."""
+    _add_solids(canvas, grid, rows, is_rod=False)
+
+
+def add_rods(
+    canvas: Float[np.ndarray, "height width"], grid: Grid, rows: Float[np.ndarray, "solids 6"]
+) -> None:
+    """Add the chords of cylinders (rows of ``rod``) to ``canvas`` in place."""
+    _add_solids(canvas, grid, rows, is_rod=True)
+
+
+def _add_solids(canvas: np.ndarray, grid: Grid, rows: np.ndarray, *, is_rod: bool) -> None:
+    """Draw small solids together, grouped by window size, and large ones one by one."""
+    if rows.size == 0:
+        return
+    rows = np.array(rows, dtype=np.float32)
+    floor = _MIN_RADIUS_PX * grid.pixel
+    for column in (3,) if is_rod else (2, 3):
+        wide = np.maximum(rows[:, column], floor)
+        rows[:, 5] *= (rows[:, column] / wide) ** (2 if is_rod else 1)
+        rows[:, 5] *= wide / rows[:, column] if is_rod else 1.0
+        rows[:, column] = wide
+    cos, sin = np.abs(np.cos(rows[:, 4])), np.abs(np.sin(rows[:, 4]))
+    if is_rod:
+        reach = np.maximum(rows[:, 2] * cos + rows[:, 3] * sin, rows[:, 2] * sin + rows[:, 3] * cos)
+    else:
+        reach = np.sqrt(np.maximum((rows[:, 2] * cos) ** 2 + (rows[:, 3] * sin) ** 2,
+                                   (rows[:, 2] * sin) ** 2 + (rows[:, 3] * cos) ** 2))
+    half = np.ceil(reach / grid.pixel + 0.5).astype(int)
+    low = 0
+    for high in (2, 4, 7, _SCATTER_PX):
+        group = (half > low) & (half <= high)
+        if group.any():
+            _scatter(canvas, grid, rows[group], high, is_rod)
+        low = high
+    for row, reach_px in zip(rows[half > low], half[half > low], strict=True):
+        _add_large(canvas, grid, row, int(reach_px), is_rod)
+
+
+def _profile(
+    u: np.ndarray, v: np.ndarray, rows: np.ndarray, pixel: float, is_rod: bool
+) -> np.ndarray:
+    """Chord at offsets u (x) and v (y) in mm from the centre of each solid."""
+    cos, sin = np.cos(rows[:, 4])[:, None, None], np.sin(rows[:, 4])[:, None, None]
+    along, across = u * cos + v * sin, v * cos - u * sin
+    half = rows[:, 2][:, None, None]
+    across /= rows[:, 3][:, None, None]
+    across *= across
+    if is_rod:
+        ends = np.clip((half - np.abs(along)) / np.float32(pixel) + np.float32(0.5), 0, 1)
+        return np.sqrt(np.maximum(1 - across, 0)) * ends * rows[:, 5][:, None, None]
+    along /= half
+    along *= along
+    across += along
+    np.subtract(1, across, out=across)
+    np.maximum(across, 0, out=across)
+    return np.sqrt(across, out=across) * rows[:, 5][:, None, None]
+
+
+def _scatter(
+    canvas: np.ndarray, grid: Grid, rows: np.ndarray, half: int, is_rod: bool
+) -> None:
+    """Draw solids that fit in windows of 2 half + 1 pixels and add them up in a fixed order."""
+    size, pixel = grid.size, grid.pixel
+    offsets = np.arange(-half, half + 1)
+    column = np.floor((rows[:, 0] + FIELD_MM / 2) / pixel).astype(int)[:, None] + offsets
+    line = np.floor((rows[:, 1] + FIELD_MM / 2) / pixel).astype(int)[:, None] + offsets
+    u = ((column + 0.5) * pixel - FIELD_MM / 2 - rows[:, :1]).astype(np.float32)[:, None, :]
+    v = ((line + 0.5) * pixel - FIELD_MM / 2 - rows[:, 1:2]).astype(np.float32)[:, :, None]
+    chord = _profile(u, v, rows, pixel, is_rod)
+    keep = ((line >= 0) & (line < size))[:, :, None] & ((column >= 0) & (column < size))[:, None, :]
+    flat = np.where(keep, line[:, :, None] * size + column[:, None, :], size * size)
+    total = np.bincount(flat.ravel(), weights=chord.ravel(), minlength=size * size + 1)
+    canvas += total[:-1].reshape(size, size).astype(np.float32)
+
+
+def _add_large(
+    canvas: np.ndarray, grid: Grid, row: np.ndarray, half: int, is_rod: bool
+) -> None:
+    """Draw one solid in its own window."""
+    cols = _window(row[0], half, grid)
+    lines = _window(row[1], half, grid)
+    if cols.start >= cols.stop or lines.start >= lines.stop:
+        return
+    u = (grid.axis[cols] - row[0])[None, None, :]
+    v = (grid.axis[lines] - row[1])[None, :, None]
+    canvas[lines, cols] += _profile(u, v, row[None], grid.pixel, is_rod)[0]
+
+
+def _window(centre: float, half: int, grid: Grid) -> slice:
+    middle = int(np.floor((centre + FIELD_MM / 2) / grid.pixel))
+    return slice(max(0, middle - half), min(grid.size, middle + half + 1))
+
+
+def add_arcs(
+    canvas: Float[np.ndarray, "height width"], grid: Grid, rows: Float[np.ndarray, "arcs 8"]
+) -> None:
+    """Add tubes along elliptic arcs y = y0 + b sqrt(1 - ((x - x0) / a)^2) to ``canvas``.
+
+    Rows hold x0, y0, a, b (negative: the upper half of the ellipse), x_from, x_to, radius and a
+    density factor. The tube is taken as locally straight: the distance of a pixel to its axis is
+    the vertical distance times the cosine of the slope, exact to first order in curvature.
+    """
+    x0, y0, a, b, start, stop, radius, density = (rows[:, i : i + 1] for i in range(8))
+    t = (grid.axis[None, :] - x0) / a
+    inside = (np.abs(t) < 0.985) & (grid.axis >= start) & (grid.axis <= stop)
+    arc, column = np.nonzero(inside)
+    if arc.size == 0:
+        return
+    t = t[arc, column]
+    root = np.sqrt(np.maximum(1 - t * t, 0.03))
+    axis_y = y0[arc, 0] + b[arc, 0] * root
+    slope = b[arc, 0] * t / root / a[arc, 0]
+    cos = 1 / np.sqrt(1 + slope * slope)
+    wide = np.maximum(radius[arc, 0], _MIN_RADIUS_PX * grid.pixel)
+    peak = 2 * radius[arc, 0] ** 2 / wide * density[arc, 0]
+    half = int(np.ceil(float((wide / cos).max()) / grid.pixel + 0.5))
+    middle = np.floor((axis_y + FIELD_MM / 2) / grid.pixel).astype(int)
+    line = middle[:, None] + np.arange(-half, half + 1)
+    distance = ((line + 0.5) * grid.pixel - FIELD_MM / 2 - axis_y[:, None]) * (cos / wide)[:, None]
+    chord = np.sqrt(np.maximum(1 - distance * distance, 0)) * peak[:, None]
+    size = grid.size
+    flat = np.where((line >= 0) & (line < size), line * size + column[:, None], size * size)
+    total = np.bincount(flat.ravel(), weights=chord.ravel(), minlength=size * size + 1)
+    canvas += total[:-1].reshape(size, size).astype(np.float32)
+
+
+def stacked(
+    grid: Grid,
+    centre: Float[np.ndarray, " height"],
+    half_width: Float[np.ndarray, " height"],
+    half_depth: Float[np.ndarray, " height"],
+    power: int = 2,
+) -> Float[np.ndarray, "height width"]:
+    """Path through a solid whose horizontal sections are (super-)ellipses, one per image row.
+
+    Rows with ``half_width`` <= 0 are empty. The chord is 2 depth sqrt(1 - |x - c|^p / w^p).
+    """
+    wide = np.maximum(half_width, 1e-3)[:, None]
+    u = (grid.axis[None, :] - centre[:, None]) / wide
+    u *= u
+    if power == 4:
+        u *= u
+    np.subtract(1, u, out=u)
+    np.maximum(u, 0, out=u)
+    np.sqrt(u, out=u)
+    u *= np.where(half_width > 0, 2 * half_depth, 0)[:, None]
+    return u
+
+
+def dome(
+    grid: Grid, x: float, top: float, half_width: float, height: float, half_depth: float
+) -> Float[np.ndarray, "height width"]:
+    """Path through a half ellipsoid that stands on an elliptic cylinder (a diaphragm dome).
+
+    The top of the dome is at ``top``; below ``top + height`` the section stays constant.
+    """
+    v = np.minimum((grid.axis - (top + height)) / height, 0)
+    u = (grid.axis - x) / half_width
+    inside = 1 - (v * v)[:, None] - (u * u)[None, :]
+    np.maximum(inside, 0, out=inside)
+    np.sqrt(inside, out=inside)
+    inside *= 2 * half_depth
+    return inside
