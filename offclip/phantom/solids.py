@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-FIELD_MM = 360.0
+FIELD_MM = 330.0
 _MIN_RADIUS_PX = 0.75  # thinner solids are widened to this, at equal volume (pixel aperture)
 _SCATTER_PX = 12  # solids with larger windows are drawn one by one
 
@@ -36,7 +36,13 @@ def make_grid(size: int) -> Grid:
 
 
 def ellipsoid(
-    x: float, y: float, long: float, short: float, depth: float, angle: float = 0.0, tilt: float = 0.0
+    x: float,
+    y: float,
+    long: float,
+    short: float,
+    depth: float,
+    angle: float = 0.0,
+    tilt: float = 0.0,
 ) -> list[float]:
     """One row for ``add_ellipsoids``: centre, projected semi-axes, angle, longest chord (mm, rad).
 
@@ -62,46 +68,54 @@ def rod(
     return [(x0 + x1) / 2, (y0 + y1) / 2, length / 2, radius, angle, chord]
 
 
-def add_ellipsoids(
-    canvas: Float[np.ndarray, "height width"], grid: Grid, rows: Float[np.ndarray, "solids 6"]
+Canvas = Float[np.ndarray, "*layers height width"]
+Rows = Float[np.ndarray, "solids 6"]
+Layers = Int[np.ndarray, " solids"] | None
+
+
+def add_ellipsoids(canvas: Canvas, grid: Grid, rows: Rows, layers: Layers = None) -> None:
+    """Add the chords of ellipsoids (rows of ``ellipsoid``) to ``canvas`` in place.
+
+    ``layers`` names the layer of a (layers, height, width) canvas that each solid goes to.
+    """
+    _add_solids(canvas, grid, rows, layers, is_rod=False)
+
+
+def add_rods(canvas: Canvas, grid: Grid, rows: Rows, layers: Layers = None) -> None:
+    """Add the chords of cylinders (rows of ``rod``) to ``canvas`` in place; see above."""
+    _add_solids(canvas, grid, rows, layers, is_rod=True)
+
+
+def _add_solids(
+    canvas: np.ndarray, grid: Grid, rows: np.ndarray, layers: np.ndarray | None, *, is_rod: bool
 ) -> None:
-    """Add the chords of ellipsoids (rows of ``ellipsoid``) to ``canvas`` in place."""
-    _add_solids(canvas, grid, rows, is_rod=False)
-
-
-def add_rods(
-    canvas: Float[np.ndarray, "height width"], grid: Grid, rows: Float[np.ndarray, "solids 6"]
-) -> None:
-    """Add the chords of cylinders (rows of ``rod``) to ``canvas`` in place."""
-    _add_solids(canvas, grid, rows, is_rod=True)
-
-
-def _add_solids(canvas: np.ndarray, grid: Grid, rows: np.ndarray, *, is_rod: bool) -> None:
     """Draw small solids together, grouped by window size, and large ones one by one."""
     if rows.size == 0:
         return
+    stack = canvas.reshape(-1, grid.size, grid.size)
+    layers = np.zeros(len(rows), dtype=int) if layers is None else layers
     rows = np.array(rows, dtype=np.float32)
-    floor = _MIN_RADIUS_PX * grid.pixel
-    for column in (3,) if is_rod else (2, 3):
-        wide = np.maximum(rows[:, column], floor)
-        rows[:, 5] *= (rows[:, column] / wide) ** (2 if is_rod else 1)
-        rows[:, 5] *= wide / rows[:, column] if is_rod else 1.0
-        rows[:, column] = wide
+    thin = rows[:, 3:4] if is_rod else rows[:, 2:4]
+    wide = np.maximum(thin, np.float32(_MIN_RADIUS_PX * grid.pixel))
+    rows[:, 5] *= np.prod(thin / wide, axis=1)
+    thin[...] = wide
     cos, sin = np.abs(np.cos(rows[:, 4])), np.abs(np.sin(rows[:, 4]))
+    long, short = rows[:, 2], rows[:, 3]
     if is_rod:
-        reach = np.maximum(rows[:, 2] * cos + rows[:, 3] * sin, rows[:, 2] * sin + rows[:, 3] * cos)
+        reach = np.maximum(long * cos + short * sin, long * sin + short * cos)
     else:
-        reach = np.sqrt(np.maximum((rows[:, 2] * cos) ** 2 + (rows[:, 3] * sin) ** 2,
-                                   (rows[:, 2] * sin) ** 2 + (rows[:, 3] * cos) ** 2))
+        main = np.maximum(cos, sin)
+        reach = np.sqrt((long * main) ** 2 + (short**2) * (1 - main**2))
+        reach = np.maximum(reach, short)
     half = np.ceil(reach / grid.pixel + 0.5).astype(int)
     low = 0
-    for high in (2, 4, 7, _SCATTER_PX):
+    for high in (4, _SCATTER_PX) if len(rows) > 3 else ():
         group = (half > low) & (half <= high)
         if group.any():
-            _scatter(canvas, grid, rows[group], high, is_rod)
+            _scatter(stack, grid, rows[group], layers[group], int(half[group].max()), is_rod)
         low = high
-    for row, reach_px in zip(rows[half > low], half[half > low], strict=True):
-        _add_large(canvas, grid, row, int(reach_px), is_rod)
+    for i in np.flatnonzero(half > low):
+        _add_large(stack[layers[i]], grid, rows[i], int(half[i]), is_rod)
 
 
 def _profile(
@@ -109,44 +123,48 @@ def _profile(
 ) -> np.ndarray:
     """Chord at offsets u (x) and v (y) in mm from the centre of each solid."""
     cos, sin = np.cos(rows[:, 4])[:, None, None], np.sin(rows[:, 4])[:, None, None]
-    along, across = u * cos + v * sin, v * cos - u * sin
-    half = rows[:, 2][:, None, None]
-    across /= rows[:, 3][:, None, None]
+    long, short = rows[:, 2][:, None, None], rows[:, 3][:, None, None]
+    across = v * (cos / short) - u * (sin / short)
     across *= across
     if is_rod:
-        ends = np.clip((half - np.abs(along)) / np.float32(pixel) + np.float32(0.5), 0, 1)
+        along = np.abs(u * cos + v * sin)
+        ends = np.clip((long - along) / np.float32(pixel) + np.float32(0.5), 0, 1)
         return np.sqrt(np.maximum(1 - across, 0)) * ends * rows[:, 5][:, None, None]
-    along /= half
+    along = u * (cos / long) + v * (sin / long)
     along *= along
     across += along
     np.subtract(1, across, out=across)
     np.maximum(across, 0, out=across)
-    return np.sqrt(across, out=across) * rows[:, 5][:, None, None]
+    np.sqrt(across, out=across)
+    across *= rows[:, 5][:, None, None]
+    return across
 
 
 def _scatter(
-    canvas: np.ndarray, grid: Grid, rows: np.ndarray, half: int, is_rod: bool
+    stack: np.ndarray, grid: Grid, rows: np.ndarray, layers: np.ndarray, half: int, is_rod: bool
 ) -> None:
     """Draw solids that fit in windows of 2 half + 1 pixels and add them up in a fixed order."""
     size, pixel = grid.size, grid.pixel
     offsets = np.arange(-half, half + 1)
-    column = np.floor((rows[:, 0] + FIELD_MM / 2) / pixel).astype(int)[:, None] + offsets
-    line = np.floor((rows[:, 1] + FIELD_MM / 2) / pixel).astype(int)[:, None] + offsets
-    u = ((column + 0.5) * pixel - FIELD_MM / 2 - rows[:, :1]).astype(np.float32)[:, None, :]
-    v = ((line + 0.5) * pixel - FIELD_MM / 2 - rows[:, 1:2]).astype(np.float32)[:, :, None]
-    chord = _profile(u, v, rows, pixel, is_rod)
-    keep = ((line >= 0) & (line < size))[:, :, None] & ((column >= 0) & (column < size))[:, None, :]
-    flat = np.where(keep, line[:, :, None] * size + column[:, None, :], size * size)
-    total = np.bincount(flat.ravel(), weights=chord.ravel(), minlength=size * size + 1)
-    canvas += total[:-1].reshape(size, size).astype(np.float32)
+    first = np.floor((rows[:, :2] + FIELD_MM / 2) / pixel).astype(int)
+    column, line = first[:, :1] + offsets, first[:, 1:] + offsets
+    u = ((column + 0.5) * pixel - FIELD_MM / 2 - rows[:, :1]).astype(np.float32)
+    v = ((line + 0.5) * pixel - FIELD_MM / 2 - rows[:, 1:2]).astype(np.float32)
+    chord = _profile(u[:, None, :], v[:, :, None], rows, pixel, is_rod)
+    out_x, out_y = (column < 0) | (column >= size), (line < 0) | (line >= size)
+    column[out_x] = line[out_y] = 0
+    if out_x.any() or out_y.any():
+        chord *= ~(out_x[:, None, :] | out_y[:, :, None])
+    flat = (line + layers[:, None] * size)[:, :, None] * size + column[:, None, :]
+    part = stack[layers.min() : layers.max() + 1]
+    flat -= layers.min() * size * size
+    total = np.bincount(flat.ravel(), weights=chord.ravel(), minlength=part.size)
+    part += total.reshape(part.shape).astype(np.float32)
 
 
-def _add_large(
-    canvas: np.ndarray, grid: Grid, row: np.ndarray, half: int, is_rod: bool
-) -> None:
+def _add_large(canvas: np.ndarray, grid: Grid, row: np.ndarray, half: int, is_rod: bool) -> None:
     """Draw one solid in its own window."""
-    cols = _window(row[0], half, grid)
-    lines = _window(row[1], half, grid)
+    cols, lines = _window(row[0], half, grid), _window(row[1], half, grid)
     if cols.start >= cols.stop or lines.start >= lines.stop:
         return
     u = (grid.axis[cols] - row[0])[None, None, :]
@@ -156,7 +174,7 @@ def _add_large(
 
 def _window(centre: float, half: int, grid: Grid) -> slice:
     middle = int(np.floor((centre + FIELD_MM / 2) / grid.pixel))
-    return slice(max(0, middle - half), min(grid.size, middle + half + 1))
+    return slice(max(0, middle - half), min(grid.size, max(0, middle + half + 1)))
 
 
 def add_arcs(

@@ -1,0 +1,111 @@
+"""Batches of rendered images and drawn sentences."""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from offclip.files import atomic_path
+from offclip.phantom import Finding, render_many
+
+
+class PhantomImages:
+    """Rendered radiographs of a list of studies, several draws of each.
+
+    Draw 0 is *the* image of the study: validation and test use no other. Training takes another draw
+    in each epoch: new anatomy, new noise, the same findings. A draw depends on the study's id and
+    the draw's number alone. With a ``cache`` folder, a draw is rendered once and kept.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        findings: Sequence[Sequence[Finding]],
+        *,
+        size: int,
+        cache: str | Path | None = None,
+    ):
+        if len(ids) != len(findings):
+            raise ValueError(f"findings: expected {len(ids)}, one list an id, got {len(findings)}")
+        self.ids, self.findings, self.size = list(ids), [tuple(f) for f in findings], size
+        self.cache = None if cache is None else Path(cache)
+
+    @staticmethod
+    def seed(study: str, number: int) -> tuple[int, int]:
+        """Seed of a draw."""
+        return zlib.crc32(study.encode()), number
+
+    def draw(self, number: int) -> UInt8[np.ndarray, "study height width"]:
+        """Draw ``number`` of every study."""
+        if self.cache is None:
+            return self._render(number)
+        key = zlib.crc32(repr((self.ids, self.findings)).encode())
+        path = self.cache / f"draws_{self.size}_{key:08x}_{number}.npy"
+        if not path.exists():
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.save(file, self._render(number))
+        return np.load(path, mmap_mode="r")
+
+    def _render(self, number: int) -> np.ndarray:
+        seeds = [self.seed(study, number) for study in self.ids]
+        return np.stack(
+            [phantom.image for phantom in render_many(self.findings, seeds, size=self.size)]
+        )
+
+
+def to_tensor(images: UInt8[np.ndarray, "study height width"]) -> Float[Tensor, "study 1 height width"]:
+    """8-bit grey images scaled to [-2, 2]: ``(grey / 255 - 0.5) / 0.25``."""
+    return torch.from_numpy(np.array(images)).unsqueeze(1).float().div(255).sub(0.5).div(0.25)
+
+
+class StudyBatches:
+    """Batches for training: every study at most once an epoch, one of its texts drawn each time.
+
+    Studies without a text are never drawn (the caller counts them). ``batches(epoch)`` is a pure
+    function of the seed and the epoch. The last, smaller batch is left
+    out, so that every step has the same number of negatives.
+    """
+
+    def __init__(
+        self,
+        images: PhantomImages,
+        texts: Sequence[Sequence[str]],
+        is_normal: Sequence[bool] | np.ndarray,
+        tokenize: Callable[[Sequence[str]], dict[str, Tensor]],
+        *,
+        batch_size: int,
+        seed: int,
+        draws: int = 16,
+    ):
+        if not len(images.ids) == len(texts) == len(is_normal):
+            raise ValueError(
+                f"texts, is_normal: expected {len(images.ids)} of each, one for each study, "
+                f"got {len(texts)} and {len(is_normal)}"
+            )
+        self.rows = np.flatnonzero([bool(each) for each in texts])
+        if batch_size > len(self.rows):
+            raise ValueError(
+                f"batch_size: expected at most {len(self.rows)}, the studies with text, "
+                f"got {batch_size}"
+            )
+        self.images, self.texts, self.tokenize = images, texts, tokenize
+        self.is_normal = torch.tensor(np.asarray(is_normal, dtype=bool))
+        self.batch_size, self.seed, self.draws = batch_size, seed, draws
+
+    def __call__(self, epoch: int) -> Iterator[dict[str, object]]:
+        generator = np.random.default_rng((self.seed, epoch))
+        pixels = self.images.draw(1 + epoch % self.draws)
+        order = generator.permutation(self.rows)
+        for start in range(0, len(order) - self.batch_size + 1, self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            texts = [str(generator.choice(np.asarray(self.texts[i], dtype=object))) for i in chosen]
+            yield {
+                "images": to_tensor(pixels[chosen]),
+                **self.tokenize(texts),
+                "is_normal": self.is_normal[chosen],
+                "ids": [self.images.ids[i] for i in chosen],
+            }

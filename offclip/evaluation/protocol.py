@@ -1,0 +1,137 @@
+"""The zero-shot protocol: which scores answer which question, on which cases.
+
+Normal and abnormal are never averaged together, and every normality prompt is reported.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from offclip.evaluation.metrics import auc, balanced_accuracy, bootstrap_auc, youden_threshold
+from offclip.evaluation.zero_shot import class_scores, negative_prompt, positive_prompt
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is asked of a model.
+
+    Attributes:
+        phrases: class name → the words after "there is".
+        normal_prompts: sentences that state normality.
+        min_positives: a class with fewer positive cases has no AUC of its own and leaves the mean.
+    """
+
+    phrases: Mapping[str, str]
+    normal_prompts: Sequence[str]
+    min_positives: int = 10
+
+    @property
+    def prompts(self) -> list[str]:
+        """Every prompt once: normality, positive and negative class prompts."""
+        asked = [*self.normal_prompts]
+        asked += [positive_prompt(phrase) for phrase in self.phrases.values()]
+        asked += [negative_prompt(phrase) for phrase in self.phrases.values()]
+        return list(dict.fromkeys(asked))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One AUC: a metric's name and detail, who is positive, and the scores."""
+
+    metric: str
+    detail: str
+    positive: np.ndarray
+    scores: np.ndarray
+
+
+def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> list[Question]:
+    """Every AUC of the protocol on these cases.
+
+    ``normal_auc``: each normality prompt, normal cases positive. ``normal_auc_free``: minus the mean
+    of the positive class prompts. ``abnormal_auc_pos`` and ``abnormal_auc_pnc``: each class against
+    all cases without it.
+
+    Args:
+        table: scores by prompt, indexed by study id (a superset of the cases).
+        cases: records of the split: ``study_id``, ``is_normal`` and ``labels``.
+        protocol: what is asked.
+
+    Raises:
+        KeyError: a case has no scores.
+    """
+    table = table.loc[cases["study_id"]]
+    normal = cases["is_normal"].to_numpy(dtype=bool)
+    asked = [
+        Question("normal_auc", prompt, normal, table[prompt].to_numpy())
+        for prompt in protocol.normal_prompts
+    ]
+    positive = class_scores(table, protocol.phrases, rule="pos")
+    free = -positive.mean(axis=1).to_numpy()
+    asked.append(Question("normal_auc_free", "minus the mean of the finding scores", normal, free))
+    for rule in ("pos", "pnc"):
+        scores = class_scores(table, protocol.phrases, rule=rule)
+        for name in measured_classes(cases, protocol):
+            asked.append(
+                Question(f"abnormal_auc_{rule}", name, has_label(cases, name), scores[name].to_numpy())
+            )
+    return asked
+
+
+def has_label(cases: pd.DataFrame, name: str) -> np.ndarray:
+    """Which cases are positive for the class."""
+    return np.array([dict(labels).get(name) == 1 for labels in cases["labels"]], dtype=bool)
+
+
+def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
+    """Classes with at least ``min_positives`` positive cases."""
+    return [n for n in protocol.phrases if has_label(cases, n).sum() >= protocol.min_positives]
+
+
+def measure(
+    asked: Sequence[Question], weights: Float[np.ndarray, "resample case"]
+) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
+    """AUC and its resamples for each question, and the mean over the classes of each rule."""
+    answers = {
+        (q.metric, q.detail): (auc(q.positive, q.scores), bootstrap_auc(q.positive, q.scores, weights))
+        for q in asked
+    }
+    for metric in ("abnormal_auc_pos", "abnormal_auc_pnc", "normal_auc"):
+        parts = [answer for (name, _), answer in answers.items() if name == metric]
+        if parts:
+            values, resampled = zip(*parts, strict=True)
+            answers[metric, "mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
+    return answers
+
+
+def selection_metrics(
+    table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol
+) -> dict[str, float]:
+    """Validation metrics; ``selection``, which chooses checkpoints, is the mean of the other two.
+
+    The same for every variant: the mean AUC of the normality prompts and of the classes (POS).
+    """
+    values: dict[str, list[float]] = {"normal_auc": [], "abnormal_auc_pos": []}
+    for question in questions(table, cases, protocol):
+        if question.metric in values:
+            values[question.metric].append(auc(question.positive, question.scores))
+    means = {name: float(np.mean(each)) for name, each in values.items()}
+    return {"selection": (means["normal_auc"] + means["abnormal_auc_pos"]) / 2, **means}
+
+
+def threshold_accuracy(
+    validation: Sequence[Question], test: Sequence[Question]
+) -> dict[str, float]:
+    """Balanced accuracy on test of each normality prompt at its threshold from validation."""
+    thresholds = {
+        q.detail: youden_threshold(q.positive, q.scores)
+        for q in validation
+        if q.metric == "normal_auc"
+    }
+    return {
+        q.detail: balanced_accuracy(q.positive, q.scores, thresholds[q.detail])
+        for q in test
+        if q.metric == "normal_auc"
+    }

@@ -1,0 +1,8 @@
+"""Towers, heads and their tokenizer. Imports :mod:`offclip.scores`; knows no data."""
+
+from offclip.models.config import ModelConfig
+from offclip.models.model import ImageTextModel
+from offclip.models.tokenizer import tokenize, train_tokenizer
+from offclip.models.towers import Features
+
+__all__ = ["Features", "ImageTextModel", "ModelConfig", "tokenize", "train_tokenizer"]

@@ -1,0 +1,135 @@
+"""Heads: from the features of N images and T texts to both score matrices."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import normalize, scaled_dot_product_attention
+
+from offclip.models.config import ModelConfig
+from offclip.models.towers import Features
+from offclip.scores import PairScores
+
+AttentionMaps = tuple[
+    Float[Tensor, "layer image text image_memory"], Float[Tensor, "layer text image text_memory"]
+]
+
+
+class CosineHead(nn.Module):
+    r"""CLIP: ``scale · cos(image, text) + bias``, the same in both directions.
+
+    The scale is learned as a logarithm from 1/0.07 on and is at most 100 (Radford et al. 2021); the
+    bias is learned from 0 on (softmax losses do not see it, SigLIP's loss does).
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.bias = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, images: Features, texts: Features) -> PairScores:
+        cosines = normalize(images.pooled, dim=1) @ normalize(texts.pooled, dim=1).T
+        scores = self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
+        return PairScores(scores, scores.T)
+
+    def attention(self, images: Features, texts: Features) -> AttentionMaps:
+        raise ValueError(
+            "head: the cosine head has no attention; pointing needs head='cross_attention'"
+        )
+
+
+class FusionLayer(nn.Module):
+    """One layer of CARZero's decoder: cross-attention, then a feed-forward block, both pre-norm.
+
+    ``x + attention(norm2(x), memory, memory)``, then ``x + linear2(ReLU(linear1(norm3(x))))``. Names
+    are those of ``nn.TransformerDecoderLayer``, whose unused self-attention is left out.
+    """
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm2 = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim)
+        self.norm3 = nn.LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, 2 * dim)
+        self.linear2 = nn.Linear(2 * dim, dim)
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def forward(
+        self,
+        x: Float[Tensor, "memory query dim"],
+        memory: Float[Tensor, "memory token dim"],
+        mask: Bool[Tensor, "memory token"],
+    ) -> Float[Tensor, "memory query dim"]:
+        """Keys and values are made once for each memory and serve all its queries."""
+        attended = scaled_dot_product_attention(
+            self._split(self.query(self.norm2(x))),
+            self._split(self.key(memory)),
+            self._split(self.value(memory)),
+            attn_mask=mask[:, None, None, :],
+        )
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.linear2(self.linear1(self.norm3(x)).relu())
+
+    def weights(
+        self,
+        x: Float[Tensor, "memory query dim"],
+        memory: Float[Tensor, "memory token dim"],
+        mask: Bool[Tensor, "memory token"],
+    ) -> Float[Tensor, "memory query token"]:
+        """Attention weights of this layer, averaged over its heads."""
+        query, key = self._split(self.query(self.norm2(x))), self._split(self.key(memory))
+        logits = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
+        return logits.masked_fill(~mask[:, None, None, :], -torch.inf).softmax(dim=3).mean(dim=1)
+
+
+class CrossAttentionHead(nn.Module):
+    """CARZero: each side asks the other through cross-attention, in both directions.
+
+    Memory: the pooled vector and the tokens of one side; query: the pooled vector of the other. Both
+    pass one shared LayerNorm, which also closes the decoder; a small ReLU network makes the score
+    (Lai et al. 2024). Deviations: padded words are masked (CARZero attends them), and the sizes.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim)
+        self.layers = nn.ModuleList(
+            FusionLayer(config.dim, config.heads) for _ in range(config.fusion_layers)
+        )
+        self.mlp_head = nn.Sequential(
+            nn.Linear(config.dim, config.dim), nn.ReLU(), nn.Linear(config.dim, 1)
+        )
+
+    def _prepare(self, side: Features, other: Features) -> tuple[Tensor, Tensor, Tensor]:
+        memory = self.norm(torch.cat([side.pooled[:, None], side.tokens], dim=1))
+        mask = torch.cat([side.mask.new_ones(len(side.mask), 1), side.mask], dim=1)
+        query = self.norm(other.pooled).expand(len(memory), -1, -1)
+        return query, memory, mask
+
+    def _direction(self, side: Features, other: Features) -> Float[Tensor, "side other"]:
+        x, memory, mask = self._prepare(side, other)
+        for layer in self.layers:
+            x = layer(x, memory, mask)
+        return self.mlp_head(self.norm(x)).squeeze(2)
+
+    def _maps(self, side: Features, other: Features) -> Float[Tensor, "layer side other token"]:
+        x, memory, mask = self._prepare(side, other)
+        maps = []
+        for layer in self.layers:
+            maps.append(layer.weights(x, memory, mask))
+            x = layer(x, memory, mask)
+        return torch.stack(maps)
+
+    def forward(self, images: Features, texts: Features) -> PairScores:
+        return PairScores(self._direction(images, texts), self._direction(texts, images))
+
+    def attention(self, images: Features, texts: Features) -> AttentionMaps:
+        """Head-averaged attention: (layers, N, T, 1 + patches) and (layers, T, N, 1 + tokens)."""
+        return self._maps(images, texts), self._maps(texts, images)

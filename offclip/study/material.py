@@ -1,0 +1,89 @@
+"""What a run works on: the curated records, their splits, texts and rendered images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from offclip.data.batches import PhantomImages, to_tensor
+from offclip.data.curate import findings_of
+from offclip.data.manifests import load_manifest
+from offclip.evaluation import Protocol
+from offclip.phantom import render_many
+from offclip.text import filter_prompts
+
+DATASET = "openi_phantom"
+
+
+@dataclass(frozen=True)
+class Material:
+    """Records of the embedded default, and where rendered draws are kept."""
+
+    records: pd.DataFrame
+    cache: Path
+
+    def cases(self, split: str, *, drawable: bool = True) -> pd.DataFrame:
+        """Records of a split; ``drawable``: normal, or with at least one finding drawn."""
+        if split not in ("train", "validation", "test"):
+            raise ValueError(f"split: expected train, validation or test; got {split!r}")
+        cases = self.records[self.records["split"] == split]
+        if drawable:
+            drawn = cases["drawn"].map(len) > 0
+            cases = cases[cases["is_normal"] | drawn]
+        return cases.reset_index(drop=True)
+
+    def pictures(self, cases: pd.DataFrame, size: int) -> PhantomImages:
+        """The draws of these cases."""
+        findings = [findings_of(drawn) for drawn in cases["drawn"]]
+        return PhantomImages(list(cases["study_id"]), findings, size=size, cache=self.cache)
+
+    def images(self, cases: pd.DataFrame, size: int) -> Tensor:
+        """Draw 0 of each case as a tensor: the images of validation and test."""
+        return to_tensor(self.pictures(cases, size).draw(0))
+
+    def boxes(self, cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:
+        """Exact boxes of draw 0 by study id, in pixels of the image at this size."""
+        pictures = self.pictures(cases, size)
+        phantoms = render_many(
+            pictures.findings, [pictures.seed(study, 0) for study in pictures.ids], size=size
+        )
+        return {
+            study: [vars(box) for box in phantom.boxes]
+            for study, phantom in zip(pictures.ids, phantoms, strict=True)
+        }
+
+
+def protocol() -> Protocol:
+    """The questions of the embedded default, from its manifest."""
+    manifest = load_manifest(DATASET)
+    return Protocol(manifest.prompts, manifest.normal_prompts)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Training texts by study, and how many texts were kept and dropped; their sum is all."""
+
+    texts: list[list[str]]
+    kept: int
+    dropped: int
+
+
+def training_texts(
+    cases: pd.DataFrame, *, prompting: str, filtered: bool, threshold: float
+) -> Texts:
+    """Texts to train on. With the filter, abnormal reports keep their abnormal prompts only.
+
+    A study may be left with no text: it then takes no part in training.
+    """
+    texts, total = [], 0
+    for case in cases.itertuples():
+        each = list(case.sentences if prompting == "raw" else case.prompts)
+        total += len(each)
+        if filtered:
+            each, _ = filter_prompts(
+                each, list(case.prompt_abnormal), bool(case.is_normal), threshold=threshold
+            )
+        texts.append(list(each))
+    kept = sum(map(len, texts))
+    return Texts(texts, kept, total - kept)

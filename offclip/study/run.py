@@ -1,0 +1,187 @@
+"""One run: train a variant, score the held-out cases, keep what every number needs."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from offclip.data.batches import StudyBatches
+from offclip.evaluation import (
+    Protocol,
+    attention_maps,
+    commit_of_code,
+    config_hash,
+    device_name,
+    pointing_game,
+    score_table,
+    selection_metrics,
+)
+from offclip.evaluation.protocol import positive_prompt
+from offclip.files import atomic_path, write_json
+from offclip.models import ImageTextModel, tokenize, train_tokenizer
+from offclip.study.material import Material, protocol, training_texts
+from offclip.study.variants import VARIANTS, RunConfig
+from offclip.training import TrainResult, load_weights, train
+
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run on disk.
+
+    ``folder`` holds weights, log, ``scores_<split>.parquet`` (all cases of the split),
+    ``pointing.parquet`` and ``run.json``, which is written last.
+    """
+
+    folder: Path
+    config: RunConfig
+    about: dict[str, object]
+
+    def scores(self, split: str) -> pd.DataFrame:
+        """Scores by prompt of every case of the split, drawable or not."""
+        return pd.read_parquet(self.folder / f"scores_{split}.parquet")
+
+    def pointing(self) -> pd.DataFrame | None:
+        """Hits by image and class on the test split, or None for a head without attention."""
+        path = self.folder / "pointing.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
+    def log(self) -> pd.DataFrame:
+        """Loss terms and validation metrics by step."""
+        return pd.read_json(self.folder / "log.jsonl", lines=True)
+
+
+def run_folder(out: str | Path, config: RunConfig) -> Path:
+    """The folder of a configuration: its names, and a hash of everything else."""
+    name = f"{config.variant}-{config.model.head}-{config.train.seed}"
+    return Path(out) / f"{name}-{config_hash(dataclasses.asdict(config))}"
+
+
+def finished_run(out: str | Path, config: RunConfig) -> Run | None:
+    """The run if it is finished, else None."""
+    folder = run_folder(out, config)
+    if not (folder / "run.json").exists():
+        return None
+    return Run(folder, config, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+
+def run(
+    config: RunConfig,
+    material: Material,
+    out: str | Path,
+    *,
+    report: Callable[[str], None] | None = None,
+) -> Run:
+    """Train and score; a finished run is returned, an interrupted one goes on."""
+    done = finished_run(out, config)
+    if done:
+        return done
+    started = time.perf_counter()
+    folder, asked = run_folder(out, config), protocol()
+    model, tokenizer, result, texts = _trained(config, material, folder, asked, report)
+    for split in SPLITS:
+        cases = material.cases(split, drawable=False)
+        images = material.images(cases, config.model.image_size)
+        table = score_table(model, tokenizer, images, list(cases["study_id"]), asked.prompts)
+        with atomic_path(folder / f"scores_{split}.parquet") as temporary:
+            table.to_parquet(temporary)
+    if config.model.head == "cross_attention":
+        hits = point(model, tokenizer, material, asked, config.model.image_size)
+        with atomic_path(folder / "pointing.parquet") as temporary:
+            hits.to_parquet(temporary)
+    scoring = time.perf_counter() - started
+    about = {
+        "config": config_hash(dataclasses.asdict(config)),
+        "commit": commit_of_code(),
+        "device": device_name(),
+        "minutes": max(result.seconds, scoring) / 60,
+        "best": result.best,
+        "texts": texts,
+    }
+    write_json(folder / "run.json", about)
+    return Run(folder, config, about)
+
+
+def _trained(
+    config: RunConfig,
+    material: Material,
+    folder: Path,
+    asked: Protocol,
+    report: Callable[[str], None] | None,
+) -> tuple[ImageTextModel, PreTrainedTokenizerFast, TrainResult, dict[str, int]]:
+    size = config.model.image_size
+    cases = material.cases("train")
+    texts = training_texts(
+        cases,
+        prompting=config.prompting,
+        filtered=VARIANTS[config.variant].filtered,
+        threshold=config.threshold,
+    )
+    tokenizer = _tokenizer(config, material)
+    batches = StudyBatches(
+        material.pictures(cases, size),
+        texts.texts,
+        cases["is_normal"].to_numpy(dtype=bool),
+        partial(tokenize, tokenizer),
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        draws=config.draws,
+    )
+    held_out = material.cases("validation")
+    images = material.images(held_out, size)
+
+    def validate(model: ImageTextModel) -> dict[str, float]:
+        ids = list(held_out["study_id"])
+        table = score_table(model, tokenizer, images, ids, asked.prompts)
+        return selection_metrics(table, held_out, asked)
+
+    torch.manual_seed(config.train.seed)
+    model = ImageTextModel(config.model, len(tokenizer))
+    result = train(model, batches, validate, config.train, folder, report=report)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    counts = {
+        "kept": texts.kept,
+        "dropped": texts.dropped,
+        "studies": len(batches.rows),
+        "studies_without_text": len(cases) - len(batches.rows),
+    }
+    return model, tokenizer, result, counts
+
+
+def _tokenizer(config: RunConfig, material: Material) -> PreTrainedTokenizerFast:
+    """One vocabulary for every variant: from all training texts, before any filter."""
+    column = "sentences" if config.prompting == "raw" else "prompts"
+    corpus = [text for texts in material.cases("train")[column] for text in texts]
+    return train_tokenizer(corpus, length=config.model.text_length)
+
+
+def load_model(run: Run) -> tuple[ImageTextModel, PreTrainedTokenizerFast]:
+    """The best weights of a run and its tokenizer, in eval mode."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(run.folder / "tokenizer")
+    model = ImageTextModel(run.config.model, len(tokenizer))
+    load_weights(run.folder / "best.safetensors", model)
+    return model.eval(), tokenizer
+
+
+def point(
+    model: ImageTextModel,
+    tokenizer: PreTrainedTokenizerFast,
+    material: Material,
+    asked: Protocol,
+    size: int,
+) -> pd.DataFrame:
+    """The pointing game on the abnormal drawable test cases: each class's positive prompt."""
+    cases = material.cases("test")
+    cases = cases[~cases["is_normal"]].reset_index(drop=True)
+    prompts = [positive_prompt(phrase) for phrase in asked.phrases.values()]
+    maps = attention_maps(model, tokenizer, material.images(cases, size), prompts)
+    boxes = material.boxes(cases, size)
+    return pointing_game(maps, list(cases["study_id"]), list(asked.phrases), boxes, size)

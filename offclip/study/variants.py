@@ -1,0 +1,94 @@
+"""The variants that the book compares, by the names that evidence records use."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from offclip.models import ModelConfig
+from offclip.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A loss, with or without the sentence filter.
+
+    Attributes:
+        loss: as in :class:`offclip.training.TrainConfig`.
+        filtered: normal statements are taken out of abnormal reports before training.
+    """
+
+    loss: Literal["infonce", "offdiag_bce", "offdiag_soft", "offclip"]
+    filtered: bool
+
+
+VARIANTS = {
+    "infonce": Variant("infonce", False),
+    "infonce+filter": Variant("infonce", True),
+    "offdiag_bce": Variant("offdiag_bce", False),
+    "offdiag_bce+filter": Variant("offdiag_bce", True),
+    "offdiag_soft": Variant("offdiag_soft", False),
+    "offdiag_soft+filter": Variant("offdiag_soft", True),
+    "offclip": Variant("offclip", True),
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides the outcome of one run.
+
+    Attributes:
+        variant: a name of :data:`VARIANTS`.
+        prompting: ``prompted`` ("there is …" sentences) or ``raw`` report sentences.
+        threshold: probability from which a sentence counts as abnormal, for the filter.
+        draws: different renderings of each training study; an epoch takes the next.
+        model: sizes and head.
+        train: optimiser, budget and seed; its ``loss`` is the variant's.
+    """
+
+    variant: str
+    prompting: Literal["prompted", "raw"] = "prompted"
+    threshold: float = 0.5
+    draws: int = 16
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise ValueError(
+                f"variant: expected one of {', '.join(VARIANTS)}; got {self.variant!r}"
+            )
+        if self.prompting not in ("prompted", "raw"):
+            raise ValueError(f"prompting: expected 'prompted' or 'raw', got {self.prompting!r}")
+        if self.prompting == "raw" and VARIANTS[self.variant].filtered:
+            raise ValueError(
+                f"prompting: the filter judges prompts, {self.variant!r} needs prompting='prompted'"
+            )
+        if self.draws < 1:
+            raise ValueError(f"draws: expected at least 1, got {self.draws}")
+        object.__setattr__(
+            self, "train", replace(self.train, loss=VARIANTS[self.variant].loss)
+        )
+
+
+def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunConfig:
+    """A configuration from flat overrides of :class:`ModelConfig`, :class:`TrainConfig` and its own.
+
+    Raises:
+        ValueError: an unknown override; the message names the nearest known one.
+    """
+    import dataclasses
+    import difflib
+
+    parts: dict[str, dict[str, Any]] = {"model": {"head": head}, "train": {"seed": seed}, "own": {}}
+    kinds = {"model": ModelConfig, "train": TrainConfig, "own": RunConfig}
+    known = {f.name: part for part, kind in kinds.items() for f in dataclasses.fields(kind)}
+    for name, value in overrides.items():
+        if name not in known or name in ("model", "train", "loss"):
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise ValueError(f"unknown setting {name!r}; did you mean {near!r}?")
+        parts[known[name]][name] = value
+    return RunConfig(
+        variant,
+        model=ModelConfig(**parts["model"]),
+        train=TrainConfig(**parts["train"]),
+        **parts["own"],
+    )

@@ -1,0 +1,155 @@
+"""Word lists and patterns of the rule-based prompter: what a radiologist's sentence is made of.
+
+Only data, and the two functions that read it; imports nothing of the package.
+"""
+
+import re
+
+# Sentences about the examination, the reader or the next step say nothing about the image.
+NOT_ABOUT_THE_IMAGE = re.compile(
+    r"\b(recommend\w*|follow ?up|correlat\w+|notif\w+|discussed|telephone\w*|communicated|dictated|"
+    r"paged|consider(?:ed|ation)?|examination consists|views? (?:of the chest|are|were|submitted)|"
+    r"radiographs? of|if clinically|clinical (?:concern|history|indication)|comparisons?$|comparisons? (?:is|films?|"
+    r"with|to|study|made|examination)|available for comparison|none available|history of|"
+    r"interpreted|exam(?:ination)? (?:is|was) (?:limited|compared|performed)|"
+    r"further (?:evaluation|characterization)|please|obtained|would be helpful|\d+ images|"
+    r"no comparison|critical result|evaluation of)\b"
+)
+# What only a comparison with an earlier image could show is left out of a prompt.
+COMPARISON = re.compile(
+    r"\b(?:grossly |relatively |essentially |overall |largely )?(?:"
+    r"(?:as |when |in )?compar(?:ed|ison) (?:to|with)\b[^,]*|(?:since|from) (?:the )?(?:prior|previous|"
+    r"last|most recent|xxxx|comparison)\b[^,]*|similar (?:in appearance )?(?:to|as)\b[^,]*|"
+    r"similar in appearance|as (?:seen )?(?:before|previously|on prior\b[^,]*)|(?:in|over|during) the "
+    r"interval|(?:with ?out|with no|no|not) (?:significant |significantly |definite |obvious |any "
+    r"|xxxx )*(?:interval )?change[sd]?\b[^,]*|"
+    r"(?:and|but) (?:stable|unchanged)|(?:stable|unchanged) (?:and|but)|"
+    r"interval development of|(?:has|have) not (?:significantly )?changed\b[^,]*|"
+    r"(?:interval(?:ly)?|unchanged|stable|stably|again|persistent(?:ly)?|continued|redemonstrat\w+|"
+    r"previously (?:noted|seen|described|identified)|new|newly|improved|improving|worsened|"
+    r"worsening|worse|unaltered|still|now)"
+    r"(?: in (?:appearance|position|size|configuration))?)\b"
+)
+NO_CHANGE = re.compile(
+    r"^(?:there (?:is|are|has been|have been) |has been )?(?:no|without|little) (?:significant |"
+    r"definite |acute |appreciable |xxxx )*(?:interval )?changes? (?:in|of) (?:the )?"
+    r"(?:(?:appearance|size|position|extent) of (?:the )?)?"
+)
+LEAD_IN = re.compile(
+    r"^(?:(?:and|or|but|also|specifically|otherwise|overall|however|additionally|incidentally|"
+    r"incidental note (?:is )?made of|note (?:is )?made of|there (?:is|are|was|were|has been|"
+    r"appears? to be|may be|also)|there s|noted (?:is|are)|demonstrates?|shows?|reveals?|"
+    r"evidence (?:of|for)|findings? of|of|a|an|the|is|are|some|xxxx|visuali[sz]ed|visible|"
+    r"both|other than|there|continues? to be|within the limits of this exam|in addition|again|mostly|with|which|that|"
+    r"seen|noted|identified|in|at|on|to)\s+(?=\S))+"
+)
+TRAILING = re.compile(
+    r"\s+(?:(?:is|are|was|were|can be|could be|has been|have been|to be)\s+)?(?:also |again |"
+    r"clearly |definitely |otherwise |currently )*(?:identified|seen|noted|visuali[sz]ed|"
+    r"demonstrated|present|appreciated|observed|detected|evident|visible|apparent|shown|"
+    r"suspected|suggested|xxxx|in|at|of|on|and|or|the|with|to|from|is|are|as|by|for|which|there|not|significantly)$"
+)
+NEGATION_START = re.compile(
+    r"^(?:no|without|negative for|absence of|free of|free from|clear of|not any|neither|absent)\b"
+    r"(?:\s+(?:any|xxxx|definite|definitive|definitely|visible|visuali[sz]ed|obvious|convincing|"
+    r"gross|discrete|radiographic|plain|conclusive|other|further|additional|typical|"
+    r"signs? (?:of|for)|features? of|(?:radiographic )?evidence (?:of|for|to suggest)|"
+    r"findings? (?:of|for|to suggest|suggesting|suggestive of)|suggestion of|indication of|xxxx of|"
+    r"of|an?|the|new)\b)*\s*"
+)
+NEGATED_PREDICATE = re.compile(
+    r"^(?P<what>.+?)\s+(?:(?:is|are|was|were|can|has|have)(?: been)?\s+)?(?:not|no longer)\s+"
+    r"(?:definitely |clearly |well |been |be )*(?:identified|seen|noted|visuali[sz]ed|"
+    r"demonstrated|present|appreciated|observed|detected|evident|visible|apparent)\b"
+)
+PURPOSE = re.compile(
+    r"\s+(?:to (?:suggest|indicate)|(?:that (?:would )?)?suggest(?:s|ing|ive of)?|identified|seen|"
+    r"noted|visuali[sz]ed|demonstrated|appreciated|detected|are present|is present|"
+    r"(?:is|are) (?:seen|identified|noted|present|visuali[sz]ed|demonstrated|appreciated))\b.*$"
+)
+# Clause borders: what follows starts a statement of its own.
+CLAUSE = re.compile(
+    r"\s*(?:;|:|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b|,\s*(?:and )?there (?:is|are)\b|"
+    r"\band there (?:is|are)\b|,?\s*(?:and )?\b(?=without\b|with no\b|negative for\b)(?:with (?=no\b))?|"
+    r",\s*(?:and )?(?=no\b)|\band (?=no\b)|,\s*with (?:a |an |the |some )?|"
+    r"\b(?:reveals?|shows?|demonstrates?) (?=no\b)|\bas well as\b|\baccompanied by\b)\s*"
+)
+POSSIBLE = (
+    r"(?:may|might|could|can) (?:also )?(?:represent|be (?:due to|related to|secondary to|from)|be|"
+    r"reflect|indicate|suggest)|possibly (?:due to|related to|representing|reflecting|secondary to)|"
+    r"possibl[ey]|questionable|question of|question|suspicious for|concerning for|worrisome for|"
+    r"suggestive of|suggesting|suggests?|cannot (?:be )?exclude[d]?|can not exclude|cannot rule out|"
+    r"raising (?:the )?(?:possibility|question) of|suspected|versus|vs"
+)
+PROBABLE = (
+    r"(?:is |are )?(?:most |very )?(?:likely|probably) (?:due to|related to|representing|represents?|"
+    r"reflecting|reflects?|secondary to)|(?:most |very )?likely|probabl[ey]|(?:most )?consistent with|"
+    r"(?:most )?compatible with|in keeping with|favored to (?:be|represent|reflect)|favoring|"
+    r"indicative of|presumably|presumed"
+)
+HEDGE = re.compile(
+    rf",?\s*\b(?:which |that |this |these |findings? |is |are |and )*(?:(?P<possible>{POSSIBLE})|"
+    rf"(?P<probable>{PROBABLE}))\b\s*"
+)
+COPULA = re.compile(
+    r"\s+(?:is|are|was|were|appears?(?: to be)?|looks?|remains?|has an?|have|has)\s+(?!no\b|not\b)"
+)
+WITHIN_NORMAL = re.compile(
+    r"\b(?:(?:within|in) (?:the )?normal (?:limits?|range)|wnl|unremarkable|not (?:significantly )?"
+    r"(?:enlarged|abnormal))\b"
+)
+ADVERB = r"(?:\w+ly|normal|well|not|upper|within|otherwise|somewhat|quite)"
+PREPOSITION = re.compile(
+    r"\b(?:in|of|at|on|over|with|within|from|to|near|by|along|for|through|above|below|"
+    r"projecting|overlying|involving|throughout|about|adjacent|into|between|under)\b"
+)
+ADJECTIVES = frozenset(
+    "acute active bony osseous pleural pulmonary cardiac cardiopulmonary mediastinal hilar focal "
+    "large small significant suspicious parenchymal airspace alveolar interstitial lobar confluent "
+    "soft skeletal thoracic cardiomediastinal definite vascular aortic displaced chronic mild "
+    "moderate severe right left bilateral upper lower calcified patchy lung tissue bone".split()
+)
+IRREGULAR = {
+    "pneumothoraces": "pneumothorax", "masses": "mass", "opacities": "opacity",
+    "densities": "density", "abnormalities": "abnormality", "deformities": "deformity",
+    "bodies": "body", "processes": "process", "apices": "apex", "metastases": "metastasis",
+    "silhouettes": "silhouette", "lungs": "lung", "hila": "hilum", "bones": "bone",
+    "atelectases": "atelectasis", "bases": "base", "effusion s": "effusion",
+    "calcificed": "calcified", "extremities": "extremity", "arteries": "artery",
+}
+_PLURALS = frozenset(
+    "effusions nodules infiltrates granulomas ribs fractures consolidations findings diseases "
+    "structures contours markings volumes calcifications nodes catheters changes lesions leads "
+    "clips wires diaphragms hemidiaphragms osteophytes opacifications silhouettes vessels spaces "
+    "lobes tissues airways angles fields margins thickenings zones scars shadows tubes lines "
+    "stents devices areas cavities dislocations pneumonias hernias "
+    "joints spines edges borders sutures implants calcs hyperinflations scarrings "
+    "aneurysms regions sternums clavicles shoulders".split()
+)
+FINDING_NOUNS = frozenset(
+    "effusion opacity nodule mass infiltrate granuloma fracture consolidation disease change "
+    "lesion density calcification atelectasis edema pneumothorax pneumonia scarring scar "
+    "thickening cardiomegaly emphysema scoliosis kyphosis hernia fibrosis congestion osteophyte "
+    "deformity pacemaker catheter tube line clip wire stent tortuosity ectasia hyperinflation "
+    "hyperexpansion hypoinflation spondylosis degeneration elevation eventration blunting "
+    "crowding prominence enlargement copd granulomatous device port sternotomy volume marking "
+    "lordosis levoscoliosis dextroscoliosis atherosclerosis failure adenopathy lymphadenopathy "
+    "picc lead cabg infection aspiration abnormality finding process injury".split()
+)
+ANATOMY_NOUNS = frozenset(
+    "heart size mediastinum lung contour silhouette vascularity vasculature hilum aorta trachea "
+    "diaphragm hemidiaphragm structure spine rib bone thorax space tissue chest pleura "
+    "vessel airway angle apex margin marking volume field configuration abdomen sternum".split()
+)
+
+
+def singular(word: str) -> str:
+    """Return the singular of a known noun, else the word itself ("effusions" -> "effusion")."""
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    return word[:-1] if word in _PLURALS and word.endswith("s") else word
+
+
+def tokens(phrase: str) -> list[str]:
+    """Split a phrase into words: letters, digits and apostrophes only."""
+    return re.findall(r"[a-z0-9]+", phrase)

@@ -1,0 +1,257 @@
+"""From a report sentence to "there is ..." and "there is no ..." prompts, by rules.
+
+The paper has a large language model rewrite each report; credentialed text must not leave the
+machine, so the default here is a set of rules that is deterministic and needs no model. Its output
+has the form of the evaluation prompts ("there is pleural effusion"). Imports only the lexicon.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from offclip.text import _lexicon as lexicon
+from offclip.text.sentences import split_sentences
+
+_BLANK = "xxxx"
+_MEASURE = re.compile(
+    r"\b(?:(?:approximately|about|up to|measuring|measures?) )*\d+(?:\.\d+)?(?: ?(?:x|by) ?\d+"
+    r"(?:\.\d+)?)* ?(?:mm|cm|millimeters?|centimeters?)\b(?: in (?:size|diameter))?"
+)
+_FINDING_LIST = re.compile(
+    r"(\s*(?:,\s*(?:and|or|nor|with)\b|,|\band\b|\bor\b|\bnor\b|\bwith\b)\s*)"
+)
+_LIST = re.compile(r"\s*(?:,\s*(?:and|or|nor)\b|,|\band\b|\bor\b|\bnor\b)\s*")
+_ARTICLES = frozenset(("the", "a", "an", "some", "any", "this", "these", "that", "its", _BLANK))
+_HOLLOW = frozenset(
+    "size contour appearance there is are be been has have in of on at and or with for to from "
+    "otherwise also as by well visualized visible both limit status post mild moderate other "
+    "specifically however these this it they not seen noted again exam study film image view portion grossly".split()
+)
+_STATES_ALONE = frozenset("normal intact clear midline enlarged possible probable".split())
+_SIZE_TAIL = re.compile(
+    r"^(?P<adjective>(?:\w+ly )?(?:normal|enlarged|prominent|clear|intact|small|large))"
+    r" (?:in|for|of) (?P<tail>[a-z ,]+)$"
+)
+_LOOSE_PREDICATE = re.compile(
+    r"^(?P<what>(?:[a-z]+[ ,]+)*[a-z]+) (?P<predicate>(?:grossly |mildly |borderline )?"
+    r"(?:normal|clear|intact|midline|enlarged|hyperinflated|hyperexpanded|hypoinflated|tortuous))$"
+)
+_SEEN = re.compile(r"^(?:also )?(?:seen|noted|identified|present|visualized|demonstrated)\b\s*")
+
+
+@runtime_checkable
+class Prompter(Protocol):
+    """Rewrites one sentence into prompts; an empty list when it says nothing about the image."""
+
+    def __call__(self, sentence: str) -> list[str]:
+        """Return lower-case prompts, each beginning with "there is"."""
+        ...
+
+
+class RulePrompter:
+    """Rule-based prompter: deterministic, offline, no state.
+
+    Negation reaches over lists ("no effusion or pneumothorax" gives two prompts). A statement
+    about a structure becomes adjective and noun ("lungs are clear" gives "there is clear lung";
+    "within normal limits" and "unremarkable" become "normal"). Hedges are kept as "possible" or
+    "probable" before what they hedge. Left out: comparisons with earlier images (not visible in
+    this one), sizes in mm or cm, articles, anonymisation blanks, and sentences about the
+    examination, the reader or the next step.
+    """
+
+    def __call__(self, sentence: str) -> list[str]:
+        """Return the prompts of one sentence, without repeats, in order of appearance."""
+        text = _normalise(sentence)
+        if lexicon.NOT_ABOUT_THE_IMAGE.search(text):
+            return []
+        text = lexicon.NO_CHANGE.sub("", text)
+        text = lexicon.WITHIN_NORMAL.sub("normal", lexicon.COMPARISON.sub(" ", text))
+        clauses = (" ".join(clause.split()) for clause in lexicon.CLAUSE.split(text))
+        found = (prompt for clause in clauses if clause for prompt in _statements(clause))
+        return list(dict.fromkeys(found))
+
+
+def report_prompts(text: str, prompter: Prompter) -> tuple[list[str], list[str], int]:
+    """Return a report's sentences, its prompts and how many sentences gave no prompt.
+
+    Args:
+        text: findings and impression.
+        prompter: rewrites one sentence.
+
+    Returns:
+        Sentences in order; prompts in order of first appearance, each once; the number of
+        sentences without a prompt (blanks only, or not about the image).
+    """
+    sentences = split_sentences(text)
+    rewritten = [prompter(sentence) for sentence in sentences]
+    prompts = list(dict.fromkeys(prompt for group in rewritten for prompt in group))
+    return sentences, prompts, sum(not group for group in rewritten)
+
+
+def _normalise(sentence: str) -> str:
+    """Lower case; one form for blanks, slashes, hyphens and "remains"; no brackets or sizes."""
+    text = sentence.lower().replace("x-xxxx", "x ray").replace("___", _BLANK)
+    text = re.sub(r"\([^)]*\)?", " ", text).replace("'s", "").replace("'", "")
+    text = _MEASURE.sub(" ", text)
+    text = re.sub(r"\bair[ -]?space\b", "airspace", text)
+    text = re.sub(r"\bcardio[ -]mediastinal\b", "cardiomediastinal", text)
+    text = re.sub(r"^[^,.]*\b(?:views?|radiographs?) .*?\b(?:show|demonstrate|reveal)s?\b", "", text)
+    text = re.sub(r"\bremains?\b", "is", text)
+    text = re.sub(r"\s*/\s*", " or ", text)
+    text = re.sub(r"[^a-z0-9,;: ]+", " ", text)
+    return " ".join(text.split()).strip(" ,;:")
+
+
+def _statements(clause: str) -> Iterable[str]:
+    """Return the prompts of one clause: negated, hedged, predicated or plain."""
+    clause = clause.strip(" ,")
+    if missing := lexicon.NEGATED_PREDICATE.match(clause):
+        return _negatives(missing["what"])
+    bare = lexicon.LEAD_IN.sub("", clause)
+    for text in (clause, bare):
+        if negation := lexicon.NEGATION_START.match(text):
+            return _negatives(text[negation.end() :])
+    hedge = lexicon.HEDGE.search(clause)
+    if hedge:
+        return _hedged(clause, hedge)
+    copula = lexicon.COPULA.search(bare)
+    if copula:
+        return _predicated(bare[: copula.start()], bare[copula.end() :])
+    loose = _LOOSE_PREDICATE.match(bare)
+    if loose and _last(loose["what"]) in lexicon.ANATOMY_NOUNS:
+        return _predicated(loose["what"], loose["predicate"])
+    return _positives(bare)
+
+
+def _hedged(clause: str, hedge: re.Match[str]) -> Iterable[str]:
+    """Return the plain statement before the hedge, then what is hedged, marked as such."""
+    mark = "possible" if hedge["possible"] else "probable"
+    before, after = clause[: hedge.start()], clause[hedge.end() :]
+    if re.fullmatch(r".*\b(?:is|are|appears?)", before) or (not after and before):
+        plain = _statements(f"{before} {after}".strip())
+        return [_mark(prompt, mark) for prompt in plain]
+    further = lexicon.HEDGE.search(after)
+    tail = list(_hedged(after, further)) if further else list(_positives(after))
+    head = list(_statements(before)) if before.strip() else []
+    return [*head, *(_mark(prompt, mark) for prompt in tail)]
+
+
+def _mark(prompt: str, mark: str) -> str:
+    """Put the hedge word before the phrase unless there is one, or the prompt is a negation."""
+    phrase = prompt.removeprefix("there is ")
+    if phrase.split()[0] in ("no", "possible", "probable"):
+        return prompt
+    return f"there is {mark} {phrase}"
+
+
+def _predicated(subject: str, predicate: str) -> Iterable[str]:
+    """Return prompts of "<subject> is <predicate>": the adjective before the noun where it fits."""
+    if negation := lexicon.NEGATION_START.match(predicate):
+        return _negatives(predicate[negation.end() :])
+    if seen := _SEEN.match(predicate):
+        return _positives(f"{subject} {predicate[seen.end() :]}")
+    first, *others = re.split(r",\s*|\s+and (?=(?:the )?\w+ \w* ?(?:is|are)\b)", predicate)
+    if others and not lexicon.COPULA.search(others[0]):
+        first, others = predicate.replace(",", " and "), []
+    subjects = [item for item in _subjects(subject) if _meaning(item)]
+    first = first.removesuffix(" bilaterally")
+    if sized := _SIZE_TAIL.match(first):
+        first = sized["adjective"]
+        if "size" in sized["tail"].split() and not lexicon.PREPOSITION.search(subject):
+            subjects = [item if _last(item) == "size" else f"{item} size" for item in subjects]
+    in_front = len(first.split()) <= 4 and not lexicon.PREPOSITION.search(f"{first} {subject}")
+    order = "{0} {1}" if in_front else "{1} {0}"
+    prompts = [
+        prompt
+        for item in subjects
+        if (prompt := _phrase(order.format(first, item), needs=first if in_front else item))
+    ]
+    return [*prompts, *(found for other in others for found in _statements(other))]
+
+
+def _subjects(subject: str) -> list[str]:
+    """Split "heart and mediastinum" into its nouns; keep what does not stand alone together."""
+    parts = [part for part in _LIST.split(subject) if part]
+    hidden = [part for part in parts if part.split()[-1] == _BLANK]
+    named = [part for part in parts if part not in hidden]
+    if named and all(_last(part) in lexicon.ANATOMY_NOUNS for part in named):
+        return named
+    return [subject] if not hidden else named
+
+
+def _positives(phrase: str) -> list[str]:
+    """Return a prompt for each finding of a list, or one for a phrase that is not a list."""
+    parts = [""]
+    for piece in _FINDING_LIST.split(phrase):
+        if _FINDING_LIST.fullmatch(f" {piece} ") and piece.strip() and not _states(piece):
+            parts.append(piece)
+        elif len(parts) > 1 and not (_states(parts[-2]) and _states(piece)):
+            parts[-2:] = [f"{parts[-2]}{parts[-1]}{piece}"]
+        else:
+            parts[-1] = piece
+    return [prompt for part in parts if (prompt := _phrase(part))]
+
+
+def _negatives(phrase: str) -> list[str]:
+    """Return "there is no ..." for each part; an adjective alone borrows the last part's noun."""
+    cut = lexicon.PURPOSE.sub("", f"{phrase} ").strip()
+    parts = [part for part in _LIST.split(cut) if part]
+    prompts: list[str] = []
+    for index, part in enumerate(parts):
+        if lexicon.COPULA.search(part) or lexicon.HEDGE.search(part):
+            prompts.extend(_statements(part))
+            continue
+        words = part.split()
+        if words[-1] == _BLANK:
+            continue
+        if words[-1] in lexicon.ADJECTIVES and index < len(parts) - 1:
+            part = f"{part} {parts[-1].split()[-1]}"
+        bare = lexicon.NEGATION_START.sub("", part)
+        if index and not _has_finding(bare) and _is_anatomy(bare):
+            continue
+        if prompt := _phrase(bare, negated=True):
+            prompts.append(prompt)
+    return prompts
+
+
+def _phrase(text: str, *, negated: bool = False, needs: str = "") -> str:
+    """Clean a phrase and put "there is" or "there is no" before it; empty if nothing is left.
+
+    ``needs`` is the part that carries the meaning: without a word of it, there is no statement.
+    """
+    previous = ""
+    while previous != text:
+        previous = text
+        text = lexicon.TRAILING.sub("", lexicon.LEAD_IN.sub("", text.strip(" ,:")))
+    words = [w for w in lexicon.tokens(text) if w not in _ARTICLES]
+    words = [lexicon.singular(word) for word in words]
+    if not _meaning(needs or text) or not set(words) - _HOLLOW - _STATES_ALONE:
+        return ""
+    if not negated and not needs and _is_anatomy(" ".join(words)):
+        return ""
+    return " ".join(["there is", *(["no"] if negated else []), *words])
+
+
+def _meaning(phrase: str) -> bool:
+    return bool(set(lexicon.tokens(phrase)) - _ARTICLES - (_HOLLOW - {"size", "contour"}))
+
+
+def _last(phrase: str) -> str:
+    return lexicon.singular(phrase.split()[-1]) if phrase.split() else ""
+
+
+def _has_finding(phrase: str) -> bool:
+    return any(lexicon.singular(word) in lexicon.FINDING_NOUNS for word in phrase.split())
+
+
+def _states(phrase: str) -> bool:
+    """Whether a part of a list says something by itself."""
+    return _has_finding(phrase) or phrase.startswith(("normal ", "clear ", "enlarged ", "tortuous "))
+
+
+def _is_anatomy(phrase: str) -> bool:
+    """Whether the phrase only names a place ("heart and mediastinum"), stating nothing of it."""
+    telling = {"calcified", "patchy", "displaced", "acute", "active"}
+    places = lexicon.ANATOMY_NOUNS | (lexicon.ADJECTIVES - telling) | _HOLLOW | _ARTICLES
+    words = {lexicon.singular(word) for word in lexicon.tokens(phrase)}
+    return not (words & lexicon.FINDING_NOUNS - lexicon.ANATOMY_NOUNS) and words <= places

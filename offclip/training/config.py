@@ -1,0 +1,73 @@
+"""What a training run is: every choice in one frozen dataclass."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+Loss = Literal["infonce", "offdiag_bce", "offdiag_soft", "offclip"]
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a run.
+
+    Attributes:
+        loss: ``infonce`` (CLIP's), ``offdiag_bce`` or ``offdiag_soft`` (the off-diagonal term alone,
+            in either form), ``offclip`` (off-diagonal term + abnormal InfoNCE).
+        form: of ``offclip``'s off-diagonal term, ``bce`` or ``soft_ce``.
+        balance: of the off-diagonal term, ``none`` or ``classes``.
+        off_diagonal_weight: factor of ``offclip``'s off-diagonal term.
+        abnormal_weight: factor of ``offclip``'s abnormal InfoNCE.
+        steps: optimiser steps: the budget, the same for variants that are compared.
+        batch_size: studies a step; every other one of them is a negative or a positive.
+        learning_rate: peak of a one-cycle schedule (linear warm-up, cosine to zero).
+        warmup: share of the steps in warm-up, in [0, 1).
+        weight_decay: of AdamW.
+        clip_norm: largest gradient norm.
+        validate_every: steps between validations; the best checkpoint is one of these.
+        seed: of weights, batches and dropout.
+    """
+
+    loss: Loss = "offclip"
+    form: Literal["bce", "soft_ce"] = "soft_ce"
+    balance: Literal["none", "classes"] = "none"
+    off_diagonal_weight: float = 1.0
+    abnormal_weight: float = 1.0
+    steps: int = 480
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    validate_every: int = 60
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.loss not in get_args(Loss):
+            raise ValueError(f"loss: expected one of {', '.join(get_args(Loss))}; got {self.loss!r}")
+        lowest = {"steps": 1, "batch_size": 2, "validate_every": 1, "learning_rate": 1e-12}
+        for name, low in lowest.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name}: expected at least {low}, got {getattr(self, name)}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup: expected a share in [0, 1), got {self.warmup}")
+
+
+def from_overrides(kind: type[Config], overrides: Mapping[str, Any]) -> Config:
+    """Build a configuration from overrides of its defaults.
+
+    Raises:
+        ValueError: an unknown key; the message names the nearest known one.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in overrides:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0)
+            raise ValueError(
+                f"{kind.__name__}: unknown key {key!r}; did you mean {near[0]!r}? "
+                f"Known keys: {', '.join(known)}"
+            )
+    return kind(**overrides)
