@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+import offclip.phantom
 from offclip.files import atomic_path
 from offclip.phantom import Finding, render_many
 
@@ -18,7 +20,7 @@ class PhantomImages:
 
     Draw 0 is *the* image of the study: validation and test use no other. Training takes another draw
     in each epoch: new anatomy, new noise, the same findings. A draw depends on the study's id and
-    the draw's number alone. With a ``cache`` folder, a draw is rendered once and kept.
+    the draw's number alone. With a ``folder``, a draw is rendered once and kept.
     """
 
     def __init__(
@@ -27,12 +29,12 @@ class PhantomImages:
         findings: Sequence[Sequence[Finding]],
         *,
         size: int,
-        cache: str | Path | None = None,
+        folder: str | Path | None = None,
     ):
         if len(ids) != len(findings):
             raise ValueError(f"findings: expected {len(ids)}, one list an id, got {len(findings)}")
         self.ids, self.findings, self.size = list(ids), [tuple(f) for f in findings], size
-        self.cache = None if cache is None else Path(cache)
+        self.folder = None if folder is None else Path(folder)
 
     @staticmethod
     def seed(study: str, number: int) -> tuple[int, int]:
@@ -41,10 +43,10 @@ class PhantomImages:
 
     def draw(self, number: int) -> UInt8[np.ndarray, "study height width"]:
         """Draw ``number`` of every study."""
-        if self.cache is None:
+        if self.folder is None:
             return self._render(number)
-        key = zlib.crc32(repr((self.ids, self.findings)).encode())
-        path = self.cache / f"draws_{self.size}_{key:08x}_{number}.npy"
+        key = zlib.crc32(repr((self.ids, self.findings)).encode(), _renderer_version())
+        path = self.folder / f"draws_{self.size}_{key:08x}_{number}.npy"
         if not path.exists():
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, self._render(number))
@@ -55,6 +57,13 @@ class PhantomImages:
         return np.stack(
             [phantom.image for phantom in render_many(self.findings, seeds, size=self.size)]
         )
+
+
+@cache
+def _renderer_version() -> int:
+    """Checksum of the renderer's source: draws kept by another version are not reused."""
+    sources = sorted(Path(offclip.phantom.__file__).parent.glob("*.py"))
+    return zlib.crc32(b"".join(source.read_bytes() for source in sources))
 
 
 def to_tensor(images: UInt8[np.ndarray, "study height width"]) -> Float[Tensor, "study 1 height width"]:

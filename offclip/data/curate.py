@@ -19,7 +19,13 @@ import sklearn
 from offclip.data.fetch import fetch
 from offclip.data.manifests import Manifest, load_manifest
 from offclip.data.openi import Report, ReportSet, content_digest, read_reports
-from offclip.data.records import drawn_of, findings_of, read_records, validate_records, write_records
+from offclip.data.records import (
+    drawn_of,
+    findings_of,
+    read_records,
+    validate_records,
+    write_records,
+)
 from offclip.data.splits import SPLITS, grouped_split
 from offclip.files import write_json
 from offclip.phantom import findings_from_mesh, labels_from_mesh
@@ -101,15 +107,14 @@ def _rows(found: ReportSet) -> tuple[pd.DataFrame, dict[str, Any]]:
     for report in found.reports:
         reason = _left_out(report)
         if not reason:
-            text = image_text(report.sections)
-            split, prompts, without = report_prompts(text, prompter)
+            split, prompts, without = report_prompts(image_text(report.sections), prompter)
             reason = "" if prompts else "no_prompt"
         if reason:
             left_out[reason] += 1
             continue
         sentences += len(split)
         silent += without
-        rows.append(_row(report, text, split, prompts))
+        rows.append(_row(report, split, prompts))
     if not rows:
         raise ValueError(
             f"reports: expected at least one report with text and annotation, got none of "
@@ -142,14 +147,12 @@ def _left_out(report: Report) -> str:
     return "quality_only" if set(report.majors) == {POOR_QUALITY} else ""
 
 
-def _row(
-    report: Report, text: str, sentences: Sequence[str], prompts: Sequence[str]
-) -> dict[str, Any]:
+def _row(report: Report, sentences: Sequence[str], prompts: Sequence[str]) -> dict[str, Any]:
     reading = findings_from_mesh(report.majors)
     return {
         "study_id": report.study_id,
         "patient_id": report.study_id,
-        "text": text,
+        "text": " ".join(sentences),
         "sentences": list(sentences),
         "prompts": list(prompts),
         "is_normal": report.majors == ("normal",),
@@ -224,8 +227,9 @@ def _fingerprint(path: Path, manifest: Manifest, seed: int) -> str:
     package = Path(__file__).parent.parent
     code = [*(package / "text").glob("*.py"), *(package / "data").glob("*.py")]
     code += [package / "phantom" / name for name in ("findings.py", "mesh.py")]
+    code.sort()
     parts = [content_digest(path), repr(manifest), str(seed), sklearn.__version__]
-    parts += [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in sorted(code)]
+    parts += [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in code]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -31,9 +31,7 @@ def cache_folder(cache: str | Path | None = None) -> Path:
     return Path(cache or os.environ.get("OFFCLIP_CACHE") or Path.home() / ".cache" / "offclip")
 
 
-def fetch(
-    name: str, *, local: str | Path | None = None, cache: str | Path | None = None
-) -> Path:
+def fetch(name: str, *, local: str | Path | None = None, cache: str | Path | None = None) -> Path:
     """Return the path of a dataset's verified file.
 
     A path given by the caller, or in the manifest's environment variable, is checked and returned
@@ -162,8 +160,8 @@ def _verify(path: Path, manifest: Manifest) -> None:
 def _expect_digest(path: Path, expected: str, got: str) -> None:
     if expected != got:
         raise ValueError(
-            f"{path}: checksum mismatch, expected sha256 {expected}, got {got}; the file is damaged "
-            "or another version: delete it and fetch it again, or give a path to the right one"
+            f"{path}: checksum mismatch, expected sha256 {expected}, got {got}; the file is "
+            "damaged or another version: delete it and fetch it again, or give the right path"
         )
 
 

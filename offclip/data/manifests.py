@@ -80,8 +80,9 @@ def load_manifest(name: str) -> Manifest:
 
     known = {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
     if name not in known:
-        raise ValueError(f"manifest: expected one of {sorted(known)}, got {name!r}"
-                         f"{_nearest(name, known)}")
+        raise ValueError(
+            f"manifest: expected one of {sorted(known)}, got {name!r}{_nearest(name, known)}"
+        )
     text = known[name].read_text(encoding="utf-8")
     try:
         value = yaml.safe_load(text)

@@ -150,7 +150,7 @@ def xml_files(path: str | Path) -> Iterator[tuple[str, bytes | None]]:
 def content_digest(path: str | Path) -> str:
     """Return sha256 over the sorted lines ``<xml name> <sha256 of its bytes>``, as hex.
 
-    Independent of how the files are packed; files above ``MEMBER_LIMIT`` count with an empty digest.
+    Independent of how the files are packed; a file above ``MEMBER_LIMIT`` counts as empty.
     """
     lines = sorted(
         f"{name} {hashlib.sha256(content).hexdigest() if content is not None else ''}\n"
@@ -161,7 +161,7 @@ def content_digest(path: str | Path) -> str:
 
 def _archive_members(path: Path) -> Iterator[tuple[str, bytes | None]]:
     total = 0
-    with tarfile.open(path, "r|*") as archive:
+    with tarfile.open(path, "r:*") as archive:
         for member in archive:
             if not member.isfile() or not member.name.lower().endswith(".xml"):
                 continue
@@ -174,6 +174,8 @@ def _archive_members(path: Path) -> Iterator[tuple[str, bytes | None]]:
                 continue
             stream: IO[bytes] | None = archive.extractfile(member)
             yield name, stream.read(MEMBER_LIMIT + 1) if stream else b""
+        while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+            pass  # to the end, where gzip keeps its checksum
 
 
 def _number(study_id: str) -> tuple[int, str]:

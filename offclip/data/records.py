@@ -43,8 +43,9 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
             records, lazy=True
         )
     except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases[["column", "check", "failure_case"]].astype(str)
-        shown = "; ".join(" / ".join(row)[:160] for row in cases.head(5).to_numpy())
+        cases = error.failure_cases[["column", "check", "failure_case"]]
+        rows = cases.head(5).to_numpy(dtype=object)
+        shown = "; ".join(" / ".join(map(str, row))[:160] for row in rows)
         raise ValueError(
             f"records: expected the schema of one row a study image, got {len(cases)} faults "
             f"(column / check / value): {shown}; repair the reader that made them"
@@ -78,7 +79,7 @@ def read_records(path: str | Path) -> pd.DataFrame:
 
     try:
         table = pyarrow.parquet.read_table(path)
-        columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.schema.names}
+        columns: dict[str, list[Any]] = table.to_pydict()
     except (OSError, pyarrow.ArrowException) as error:
         raise ValueError(
             f"{path}: expected records in Parquet, got a missing or damaged file ({error}); "
@@ -135,7 +136,9 @@ def _schema(rendered: bool) -> "pa.DataFrameSchema":
         pa.Check(_lengths_agree, error="prompt_abnormal has one value a prompt"),
         pa.Check(_patients_apart, error="a patient in two splits"),
     ]
-    return pa.DataFrameSchema(columns, checks=whole, strict=True, unique=["dataset", "study_id", "image"])
+    return pa.DataFrameSchema(
+        columns, checks=whole, strict=True, unique=["dataset", "study_id", "image"]
+    )
 
 
 def _is_strings(value: Any) -> bool:
@@ -150,7 +153,8 @@ def _is_probabilities(value: Any) -> bool:
 
 def _is_labels(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(name, str) and (label is None or label in (0, 1)) for name, label in value.items()
+        isinstance(name, str) and (label is None or label in (0, 1))
+        for name, label in value.items()
     )
 
 

@@ -13,8 +13,12 @@ SPLITS = ("train", "validation", "test")
 
 
 def text_key(text: str) -> str:
-    """Return a digest of the text that ignores case and white space."""
-    return hashlib.sha256(" ".join(text.lower().split()).encode()).hexdigest()
+    """Return a digest of the text's words, ignoring case, white space and punctuation."""
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+
+_NO_WORDS = text_key("")
 
 
 def grouped_split(
@@ -27,16 +31,16 @@ def grouped_split(
 ) -> list[str]:
     """Return the split of each study: same patient or same text, same split.
 
-    Studies are joined into groups by patient id and by text (case and white space ignored; an empty
-    text joins nothing), also over several steps. Groups are drawn in random order; each goes to a
-    split with a probability in proportion to the room left there for its normal and its abnormal
-    studies, so that the shares of both come out as far as groups allow. The result does not depend on
-    the order of the studies.
+    Studies are joined into groups by patient id and by text (case, white space and punctuation
+    ignored; a text without words joins nothing), also over several steps. Groups are drawn in
+    random order, larger ones first; each goes to a split with a probability in proportion to the
+    room left there for its normal and its abnormal studies, so that the shares of both come out as
+    far as groups allow. The result does not depend on the order of the studies.
 
     Args:
         patient_ids, texts: one a study.
         seed: at least 0.
-        fractions: split name to its share; not negative, sum 1. Names among train, validation, test.
+        fractions: split name to its share; not negative, sum 1; names as in ``SPLITS``.
         is_normal: one a study; ``None`` takes all as alike.
 
     Raises:
@@ -84,18 +88,16 @@ def _groups(patient_ids: Sequence[str], texts: Sequence[str]) -> list[list[int]]
 
     first: dict[Hashable, int] = {}
     keys = [text_key(text) for text in texts]
-    for index, (patient, text, key) in enumerate(zip(patient_ids, texts, keys, strict=True)):
+    for index, (patient, key) in enumerate(zip(patient_ids, keys, strict=True)):
         links: list[Hashable] = [("patient", patient)]
-        if text.split():
+        if key != _NO_WORDS:
             links.append(("text", key))
         for link in links:
             parent[root(index)] = root(first.setdefault(link, index))
     members: dict[int, list[int]] = {}
     for index in range(len(texts)):
         members.setdefault(root(index), []).append(index)
-    return sorted(
-        members.values(), key=lambda group: min((patient_ids[i], keys[i]) for i in group)
-    )
+    return sorted(members.values(), key=lambda group: min((patient_ids[i], keys[i]) for i in group))
 
 
 def _fill(

@@ -1,9 +1,8 @@
 """The configuration of a small image-text model."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Head = Literal["cosine", "cross_attention"]
+HEADS = ("cosine", "cross_attention")
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class ModelConfig:
         heads: attention heads of text tower and fusion; divides ``dim``.
         head: how scores are made: ``cosine`` (CLIP) or ``cross_attention`` (CARZero).
         fusion_layers: cross-attention layers of the ``cross_attention`` head.
+        dropout: of the text tower, in [0, 1).
     """
 
     image_size: int = 64
@@ -28,8 +28,9 @@ class ModelConfig:
     text_layers: int = 2
     text_length: int = 32
     heads: int = 4
-    head: Head = "cross_attention"
+    head: str = "cross_attention"
     fusion_layers: int = 1
+    dropout: float = 0.0
 
     @property
     def patch_size(self) -> int:
@@ -50,5 +51,5 @@ class ModelConfig:
             )
         if self.dim % self.heads:
             raise ValueError(f"heads: expected a divisor of dim={self.dim}, got {self.heads}")
-        if self.head not in ("cosine", "cross_attention"):
-            raise ValueError(f"head: expected 'cosine' or 'cross_attention', got {self.head!r}")
+        if self.head not in HEADS:
+            raise ValueError(f"head: expected one of {', '.join(HEADS)}; got {self.head!r}")

@@ -57,6 +57,9 @@ class FusionLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
         self.linear1 = nn.Linear(dim, 2 * dim)
         self.linear2 = nn.Linear(2 * dim, dim)
+        for linear in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)

@@ -86,6 +86,8 @@ class TextTower(nn.Module):
                 intermediate_size=2 * config.dim,
                 max_position_embeddings=config.text_length,
                 type_vocab_size=1,
+                hidden_dropout_prob=config.dropout,
+                attention_probs_dropout_prob=config.dropout,
             ),
             add_pooling_layer=False,
         )

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+Levels = Float[np.ndarray, " levels"] | float  # heights y in mm
+
 MU_SOFT = 0.0205
 MU_LUNG = 0.0056
 MU_BONE = 0.019  # above soft tissue
@@ -46,22 +48,22 @@ class Anatomy:
     exposure: float  # photons relative to the nominal exposure
     vessel_seed: int = 0
 
-    def spine_x(self, y: Float[np.ndarray, " n"] | float) -> Float[np.ndarray, " n"] | float:
+    def spine_x(self, y: Levels) -> np.ndarray | np.floating:
         """Sideways position of the spine at level y."""
         return self.x - self.turn + self.bend * np.exp(-(((y - self.bend_y) / 62.0) ** 2))
 
-    def chest_half_width(self, y: Float[np.ndarray, " n"] | float) -> np.ndarray:
+    def chest_half_width(self, y: Levels) -> np.ndarray:
         """Inner half width of the rib cage at level y: narrow at the apex, widest low down."""
         t = np.clip((np.asarray(y) - self.apex) / 200.0, 0.0, 1.0)
         grown = 40.0 + (self.chest - 40.0) * (1 - (1 - t) ** 2.6) ** 0.6
         return np.where(np.asarray(y) < self.apex, 0.0, grown)
 
-    def lung_edges(self, y: Float[np.ndarray, " n"] | float) -> tuple[np.ndarray, np.ndarray]:
+    def lung_edges(self, y: Levels) -> tuple[np.ndarray, np.ndarray]:
         """Distances of the medial and lateral lung border from the midline at level y."""
         t = np.clip((np.asarray(y) - self.apex) / 48.0, 0.0, 1.0)
         inner = 40.0 - 22.0 * np.sqrt(1 - (1 - t) ** 2)
         outer = self.chest_half_width(y)
-        return np.minimum(inner, outer), outer
+        return np.asarray(np.minimum(inner, outer)), outer
 
     def lung_point(self, side: int, across: Any, down: Any) -> tuple[Any, Any]:
         """Points in a lung: across 0 (medial) to 1 (lateral), down 0 (apex) to 1 (dome)."""

@@ -68,8 +68,20 @@ def build_chest(person: Anatomy, grid: Grid) -> Chest:
     bones -= np.float32(MU_SOFT) * layer["gas"]
     body = _trunk_map(person, grid)
     body += layer["breasts"]
-    return Chest(person, grid, body, lung, heart, layer["aorta"], hila, spine, domes,
-                 layer["vessels"], lung[-1] + lung[1], bones)
+    return Chest(
+        person,
+        grid,
+        body,
+        lung,
+        heart,
+        layer["aorta"],
+        hila,
+        spine,
+        domes,
+        layer["vessels"],
+        lung[-1] + lung[1],
+        bones,
+    )
 
 
 def _draw_layers(person: Anatomy, grid: Grid) -> dict[str, Map]:

@@ -7,15 +7,16 @@ import numpy as np
 from offclip.phantom.anatomy import SIDES, Anatomy
 from offclip.phantom.body import Chest, Map, dome_map
 from offclip.phantom.findings import Finding
+from offclip.phantom.solids import Real
 
 Change = Callable[[Anatomy, Finding, np.random.Generator], None]
 Region = Callable[[Chest, Finding], list[Map]]
 
 
-def grade(finding: Finding, mild: float, moderate: float, severe: float) -> float:
+def grade(finding: Finding, mild: Real, moderate: Real, severe: Real) -> float:
     """Value for the severity; an annotation without severity lies between mild and moderate."""
     unsaid = 0.5 * (mild + moderate)
-    return {"mild": mild, "moderate": moderate, "severe": severe, None: unsaid}[finding.severity]
+    return float({"mild": mild, "moderate": moderate, None: unsaid}.get(finding.severity, severe))
 
 
 def pick_sides(finding: Finding, rng: np.random.Generator, right: float = 0.5) -> list[int]:
@@ -76,7 +77,7 @@ def raise_dome(person: Anatomy, finding: Finding, rng: np.random.Generator) -> N
 def bend_spine(person: Anatomy, finding: Finding, rng: np.random.Generator) -> None:
     """Curve the spine to one side (convex to the annotated side)."""
     side = pick_sides(finding, rng, right=0.7)[0]
-    person.bend = side * (grade(finding, 20.0, 25.0, 34.0) + 2 * rng.uniform(-1, 1))
+    person.bend = side * (grade(finding, 22.0, 27.0, 36.0) + 2 * rng.uniform(-1, 1))
 
 
 def widen_aorta(person: Anatomy, finding: Finding, rng: np.random.Generator) -> None:

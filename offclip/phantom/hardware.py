@@ -27,7 +27,7 @@ def _add(chest: Chest, mu: float, *, balls: Sequence[Row] = (), rods: Sequence[R
     return path
 
 
-def _chain(points: list[tuple[float, float]], radius: float) -> list[list[float]]:
+def _chain(points: list[tuple[float, float]], radius: float) -> list[Row]:
     return [rod(*a, *b, radius) for a, b in pairwise(points)]
 
 
@@ -89,8 +89,16 @@ def degenerative_spine(chest: Chest, finding: Finding, rng: np.random.Generator)
         half = float(spine_radius(person, y))
         for side in (-1, 1):
             long = size * rng.uniform(0.75, 1.2)
-            balls.append(ellipsoid(float(person.spine_x(y)) + side * (half + 0.45 * long), y, long,
-                                   3.8, 14.0, side * 0.15))
+            balls.append(
+                ellipsoid(
+                    float(person.spine_x(y)) + side * (half + 0.45 * long),
+                    y,
+                    long,
+                    3.8,
+                    14.0,
+                    side * 0.15,
+                )
+            )
     return [_add(chest, MU_CALCIUM * 0.40, balls=balls)]
 
 
@@ -120,12 +128,22 @@ def implanted_device(chest: Chest, finding: Finding, rng: np.random.Generator) -
     for side in pick_sides(finding, rng, 0.2):
         x, y = person.x + side * rng.uniform(84, 94), person.apex + rng.uniform(48, 60)
         balls = [ellipsoid(x, y, 24, 19, 4, side * 0.4), ellipsoid(x, y, 18, 14, 4, side * 0.4)]
-        rods: list[list[float]] = []
+        rods: list[Row] = []
         for end in ((person.x + 38, person.heart_y + 40), (person.x - 24, person.heart_y + 4)):
-            rods += _chain(_curve([(x, y), (person.x + side * 60, person.apex + 14),
-                                   (person.x - 16, person.apex + 30),
-                                   (person.x - 30, person.heart_y + 18), end]), 1.3)
-        out.append(_add(chest, MU_METAL, balls=balls, rods=rods))
+            rods += _chain(
+                _curve(
+                    [
+                        (x, y),
+                        (person.x + side * 60, person.apex + 14),
+                        (person.x - 16, person.apex + 30),
+                        (person.x - 30, person.heart_y + 18),
+                        end,
+                    ]
+                ),
+                1.3,
+            )
+        path = _add(chest, MU_METAL, balls=balls, rods=rods)
+        out.append(np.minimum(path, np.float32(1.0)))  # so that the box holds the thin leads too
     return out
 
 
@@ -137,7 +155,7 @@ def surgical_instruments(chest: Chest, finding: Finding, rng: np.random.Generato
         for i in range(6):
             x, y = person.x + person.turn, person.apex + 42 + 24 * i
             rods += _chain([(x - 8, y), (x, y - 4), (x + 8, y), (x, y + 4), (x - 8, y)], 1.1)
-        return [_add(chest, MU_METAL * 1.6, rods=rods)]
+        return [_add(chest, MU_METAL * 2.2, rods=rods)]
     out = []
     for side in pick_sides(finding, rng):
         across, down = rng.uniform(0.4, 0.8), rng.uniform(0.3, 0.8)
@@ -148,5 +166,5 @@ def surgical_instruments(chest: Chest, finding: Finding, rng: np.random.Generato
             turn = rng.uniform(0, 3.14)
             dx, dy = 4 * np.cos(turn), 4 * np.sin(turn)
             rods.append(rod(cx - dx, cy - dy, cx + dx, cy + dy, 1.4))
-        out.append(_add(chest, MU_METAL * 1.8, rods=rods))
+        out.append(_add(chest, MU_METAL * 2.2, rods=rods))
     return out

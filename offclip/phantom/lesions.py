@@ -6,17 +6,22 @@ from offclip.phantom.anatomy import MU_SOFT
 from offclip.phantom.body import Chest, Map
 from offclip.phantom.changes import grade, lung_sides, pick_sides
 from offclip.phantom.findings import Finding
-from offclip.phantom.solids import add_ellipsoids, add_rods, ellipsoid, rod
+from offclip.phantom.solids import Real, add_ellipsoids, add_rods, ellipsoid, rod
 
 # zone: range of depth between apex (0) and dome (1)
 _ZONES = {
-    "apex": (0.12, 0.22), "upper": (0.24, 0.42), "middle": (0.46, 0.66), "hilum": (0.5, 0.6),
-    "lower": (0.68, 0.86), "base": (0.84, 0.95),
+    "apex": (0.12, 0.22),
+    "upper": (0.24, 0.42),
+    "middle": (0.46, 0.66),
+    "hilum": (0.5, 0.6),
+    "lower": (0.68, 0.86),
+    "base": (0.84, 0.95),
 }
 
 
-def place(chest: Chest, finding: Finding, side: int, rng: np.random.Generator,
-          usual: tuple[float, float]) -> tuple[float, float]:
+def place(
+    chest: Chest, finding: Finding, side: int, rng: np.random.Generator, usual: tuple[float, float]
+) -> tuple[float, float]:
     """Point in the lung of ``side``: the annotated zone, else a depth in ``usual``."""
     low, high = _ZONES[finding.zone] if finding.zone else usual
     down = rng.uniform(low, high)
@@ -33,8 +38,9 @@ def _fill(chest: Chest, path: Map, part: float) -> Map:
     return inside
 
 
-def _cloud(chest: Chest, x: float, y: float, size: float, depth: float,
-           rng: np.random.Generator) -> Map:
+def _cloud(
+    chest: Chest, x: Real, y: Real, size: Real, depth: Real, rng: np.random.Generator
+) -> Map:
     """Irregular soft region: many overlapping ellipsoids around a centre, no sharp border.
 
     ``size`` is the radius and ``depth`` the thickness in the middle, both in mm.
@@ -84,8 +90,16 @@ def atelectasis(chest: Chest, finding: Finding, rng: np.random.Generator) -> lis
         rows, tilt = [], side * rng.uniform(-0.35, 0.25)
         for i in range(1 + int(rng.integers(1, 3)) * (1 + finding.multiple)):
             shift = 9.0 * i * rng.uniform(0.7, 1.3)
-            rows.append(ellipsoid(x + rng.uniform(-8, 8), y - shift, grade(finding, 26, 30, 36),
-                                  grade(finding, 3.0, 3.6, 5.0), 30, tilt + rng.uniform(-.15, .15)))
+            rows.append(
+                ellipsoid(
+                    x + rng.uniform(-8, 8),
+                    y - shift,
+                    grade(finding, 26, 30, 36),
+                    grade(finding, 3.0, 3.6, 5.0),
+                    30,
+                    tilt + rng.uniform(-0.15, 0.15),
+                )
+            )
         path = chest.blank()
         add_ellipsoids(path, chest.grid, np.array(rows))
         out.append(_fill(chest, path, 1.0))
@@ -98,10 +112,15 @@ def nodule(chest: Chest, finding: Finding, rng: np.random.Generator) -> list[Map
     for side in pick_sides(finding, rng, 0.58):
         for _ in range(_count(finding, rng) + finding.multiple):
             x, y = place(chest, finding, side, rng, (0.25, 0.85))
-            r = grade(finding, 9.5, 12.5, 23.0) * rng.uniform(0.95, 1.15)
+            r = grade(finding, 10.5, 13.0, 23.0) * rng.uniform(0.95, 1.15)
             path = chest.blank()
-            add_ellipsoids(path, chest.grid, np.array(
-                [ellipsoid(x, y, r, r * rng.uniform(0.8, 1), 1.5 * r, rng.uniform(0, 3.14))]))
+            add_ellipsoids(
+                path,
+                chest.grid,
+                np.array(
+                    [ellipsoid(x, y, r, r * rng.uniform(0.8, 1), 1.5 * r, rng.uniform(0, 3.14))]
+                ),
+            )
             out.append(_fill(chest, path, 1.5))
     return out
 
@@ -124,8 +143,10 @@ def granuloma(chest: Chest, finding: Finding, rng: np.random.Generator) -> list[
 def effusion(chest: Chest, finding: Finding, rng: np.random.Generator) -> list[Map]:
     """Fluid that climbs at the chest wall (meniscus) and hides the costophrenic angle."""
     level = grade(finding, 4.0, 22.0, 62.0) + 5 * rng.uniform(-1, 1)
-    return [_fluid(chest, side, level, grade(finding, 40, 48, 60), 2)
-            for side in pick_sides(finding, rng, 0.5)]
+    return [
+        _fluid(chest, side, level, grade(finding, 40, 48, 60), 2)
+        for side in pick_sides(finding, rng, 0.5)
+    ]
 
 
 def blunted_angle(chest: Chest, finding: Finding, rng: np.random.Generator) -> list[Map]:

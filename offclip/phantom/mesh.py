@@ -46,26 +46,45 @@ RULES: tuple[Rule, ...] = (
     Rule("Cardiomegaly", ("Heart Atria", "Heart Ventricles"), _set("enlarged")),
     Rule("Pleural Effusion", ("Pleural Effusion", "Hemothorax"), hidden=_set("posterior")),
     Rule("Pneumothorax", ("Pneumothorax", "Hydropneumothorax")),
-    Rule("Blunted Costophrenic Angle", ("Costophrenic Angle", "Sulcus", "Pleura"),
-         _set("blunted"), hidden=_set("posterior")),
+    Rule(
+        "Blunted Costophrenic Angle",
+        ("Costophrenic Angle", "Sulcus", "Pleura"),
+        _set("blunted"),
+        hidden=_set("posterior"),
+    ),
     Rule("Pleural Thickening", ("Thickening",), _set("pleura"), hidden=_set("posterior")),
     Rule("Atelectasis", ("Pulmonary Atelectasis",)),
-    Rule("Interstitial Markings", ("Opacity", "Infiltrate", "Lung"),
-         _set("interstitial; reticular")),
-    Rule("Interstitial Markings",
-         ("Markings", "Pulmonary Fibrosis", "Lung Diseases, Interstitial", "Fibrosis")),
+    Rule(
+        "Interstitial Markings", ("Opacity", "Infiltrate", "Lung"), _set("interstitial; reticular")
+    ),
+    Rule(
+        "Interstitial Markings",
+        ("Markings", "Pulmonary Fibrosis", "Lung Diseases, Interstitial", "Fibrosis"),
+    ),
     Rule("Consolidation", ("Consolidation", "Airspace Disease", "Infiltrate", "Pneumonia")),
     Rule("Calcified Granuloma", ("Calcified Granuloma", "Granuloma")),
-    Rule("Calcified Granuloma", ("Calcinosis",), _set("lung; hilum; lymph nodes; mediastinum"),
-         never=_set("abdomen; pleura; breast")),
+    Rule(
+        "Calcified Granuloma",
+        ("Calcinosis",),
+        _set("lung; hilum; lymph nodes; mediastinum"),
+        never=_set("abdomen; pleura; breast"),
+    ),
     Rule("Aortic Calcification", ("Calcinosis", "Atherosclerosis"), _set("aorta; aorta, thoracic")),
     Rule("Nodule", ("Nodule", "Mass"), never=_OUTSIDE_LUNG),
     Rule("Nodule", ("Density", "Opacity"), _set("round"), never=_OUTSIDE_LUNG),
     Rule("Opacity", ("Opacity", "Density"), never=_OUTSIDE_LUNG | _set("mediastinum; heart")),
     Rule("Cicatrix", ("Cicatrix",), never=_OUTSIDE_LUNG),
     Rule("Pulmonary Edema", ("Pulmonary Edema", "Pulmonary Congestion")),
-    Rule("Emphysema", ("Emphysema", "Pulmonary Emphysema", "Bullous Emphysema",
-                       "Pulmonary Disease, Chronic Obstructive", "Lung, Hyperlucent")),
+    Rule(
+        "Emphysema",
+        (
+            "Emphysema",
+            "Pulmonary Emphysema",
+            "Bullous Emphysema",
+            "Pulmonary Disease, Chronic Obstructive",
+            "Lung, Hyperlucent",
+        ),
+    ),
     Rule("Emphysema", ("Lung",), _set("hyperdistention")),
     Rule("Emphysema", ("Diaphragm",), _set("flattened")),
     Rule("Hypoinflation", ("Lung",), _set("hypoinflation")),
@@ -82,27 +101,46 @@ RULES: tuple[Rule, ...] = (
     Rule("Degenerative Spine", ("Hyperostosis, Diffuse Idiopathic Skeletal",)),
     Rule("Rib Fracture", ("Fractures, Bone", "Deformity"), _set("ribs")),
     Rule("Catheter", ("Catheters, Indwelling",), hidden=_set("abdomen")),
-    Rule("Implanted Device", ("Implanted Medical Device",), never=_FAR,
-         hidden=_set("aortic valve; mitral valve; heart; pulmonary artery; thorax")),
+    Rule(
+        "Implanted Device",
+        ("Implanted Medical Device",),
+        never=_FAR,
+        hidden=_set("aortic valve; mitral valve; heart; pulmonary artery; thorax"),
+    ),
     Rule("Surgical Instruments", ("Surgical Instruments", "Sutures"), never=_FAR),
 )
 
 _ZONES: dict[str, Zone] = {
-    "apex": "apex", "upper lobe": "upper", "middle lobe": "middle", "lingula": "middle",
-    "lower lobe": "lower", "retrocardiac": "lower", "base": "base", "costophrenic angle": "base",
-    "sulcus": "base", "hilum": "hilum", "lymph nodes": "hilum", "mediastinum": "hilum",
+    "apex": "apex",
+    "upper lobe": "upper",
+    "middle lobe": "middle",
+    "lingula": "middle",
+    "lower lobe": "lower",
+    "retrocardiac": "lower",
+    "base": "base",
+    "costophrenic angle": "base",
+    "sulcus": "base",
+    "hilum": "hilum",
+    "lymph nodes": "hilum",
+    "mediastinum": "hilum",
 }
 _SEVERITIES: dict[str, Severity] = {
-    "severe": "severe", "large": "severe", "moderate": "moderate", "mild": "mild",
-    "small": "mild", "borderline": "mild",
+    "severe": "severe",
+    "large": "severe",
+    "moderate": "moderate",
+    "mild": "mild",
+    "small": "mild",
+    "borderline": "mild",
 }
 _IMPLIED_SIDES: dict[str, Side] = {
-    "lingula": "left", "middle lobe": "right", "retrocardiac": "left",
+    "lingula": "left",
+    "middle lobe": "right",
+    "retrocardiac": "left",
 }
 
 
 def findings_from_mesh(majors: Sequence[str]) -> MeshReading:
-    """Read the majors of one report. "normal" and "No Indexing"-like heads give no finding.
+    """Read the majors of one report.
 
     Every major other than "normal" either gives one finding or stands in ``not_drawn``.
     """

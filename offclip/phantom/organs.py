@@ -3,9 +3,9 @@
 import numpy as np
 
 from offclip.phantom.anatomy import Anatomy
-from offclip.phantom.solids import ellipsoid, rod
+from offclip.phantom.solids import Real, ellipsoid, rod
 
-Row = list[float]
+Row = list[Real]
 
 
 def heart_rows(person: Anatomy) -> list[Row]:
@@ -94,7 +94,14 @@ def rib_rows(person: Anatomy) -> np.ndarray:
         front[:, 6], front[:, 7] = 5.8, 0.62
         near, far = sorted((person.x + side * 12, person.x + side * 142))
         rows[36 if side < 0 else 37] = (
-            person.x + side * 62, person.apex + 30, 86, -22, near, far, 6.0, 1.1
+            person.x + side * 62,
+            person.apex + 30,
+            86,
+            -22,
+            near,
+            far,
+            6.0,
+            1.1,
         )
     return rows
 

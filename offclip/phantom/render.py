@@ -71,7 +71,12 @@ def render(findings: Sequence[Finding], *, seed: int | Sequence[int], size: int 
     """Draw one radiograph of ``size`` by ``size`` pixels.
 
     The same findings and seed give the same person at every size, and the same image at the same
-    size. Each class is drawn once: equal findings count once.
+    size. Equal findings are drawn once.
+
+    Each lesion has one box around the pixels where its own thickness exceeds 10 % of its largest
+    one. Findings that change an organ get the box of the organ: heart (cardiomegaly), aorta, hila,
+    spine, the raised part of the dome, and each lung (edema, emphysema, hypoinflation,
+    interstitial markings).
 
     Args:
         findings: what to draw; empty for a normal chest.

@@ -12,6 +12,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
+Real = float | int | np.floating
+
 FIELD_MM = 330.0
 _MIN_RADIUS_PX = 0.75  # thinner solids are widened to this, at equal volume (pixel aperture)
 _SCATTER_PX = 12  # solids with larger windows are drawn one by one
@@ -36,14 +38,14 @@ def make_grid(size: int) -> Grid:
 
 
 def ellipsoid(
-    x: float,
-    y: float,
-    long: float,
-    short: float,
-    depth: float,
-    angle: float = 0.0,
-    tilt: float = 0.0,
-) -> list[float]:
+    x: Real,
+    y: Real,
+    long: Real,
+    short: Real,
+    depth: Real,
+    angle: Real = 0.0,
+    tilt: Real = 0.0,
+) -> list[Real]:
     """One row for ``add_ellipsoids``: centre, projected semi-axes, angle, longest chord (mm, rad).
 
     ``long`` lies at ``angle`` from the x axis in the image plane and is tilted out of it by
@@ -55,9 +57,7 @@ def ellipsoid(
     return [x, y, flat, short, angle, 2.0 * long * depth / flat]
 
 
-def rod(
-    x0: float, y0: float, x1: float, y1: float, radius: float, tilt: float = 0.0
-) -> list[float]:
+def rod(x0: Real, y0: Real, x1: Real, y1: Real, radius: Real, tilt: Real = 0.0) -> list[Real]:
     """One row for ``add_rods``: a round cylinder between two projected end points (mm).
 
     ``tilt`` is its angle out of the image plane: the chord grows by 1 / cos(tilt).
@@ -172,7 +172,7 @@ def _add_large(canvas: np.ndarray, grid: Grid, row: np.ndarray, half: int, is_ro
     canvas[lines, cols] += _profile(u, v, row[None], grid.pixel, is_rod)[0]
 
 
-def _window(centre: float, half: int, grid: Grid) -> slice:
+def _window(centre: Real, half: int, grid: Grid) -> slice:
     middle = int(np.floor((centre + FIELD_MM / 2) / grid.pixel))
     return slice(max(0, middle - half), min(grid.size, max(0, middle + half + 1)))
 
@@ -190,8 +190,6 @@ def add_arcs(
     t = (grid.axis[None, :] - x0) / a
     inside = (np.abs(t) < 0.985) & (grid.axis >= start) & (grid.axis <= stop)
     arc, column = np.nonzero(inside)
-    if arc.size == 0:
-        return
     t = t[arc, column]
     root = np.sqrt(np.maximum(1 - t * t, 0.03))
     axis_y = y0[arc, 0] + b[arc, 0] * root
@@ -199,7 +197,7 @@ def add_arcs(
     cos = 1 / np.sqrt(1 + slope * slope)
     wide = np.maximum(radius[arc, 0], _MIN_RADIUS_PX * grid.pixel)
     peak = 2 * radius[arc, 0] ** 2 / wide * density[arc, 0]
-    half = int(np.ceil(float((wide / cos).max()) / grid.pixel + 0.5))
+    half = int(np.ceil(float(np.max(wide / cos, initial=0.0)) / grid.pixel + 0.5))
     middle = np.floor((axis_y + FIELD_MM / 2) / grid.pixel).astype(int)
     line = middle[:, None] + np.arange(-half, half + 1)
     distance = ((line + 0.5) * grid.pixel - FIELD_MM / 2 - axis_y[:, None]) * (cos / wide)[:, None]
@@ -219,7 +217,7 @@ def stacked(
 ) -> Float[np.ndarray, "height width"]:
     """Path through a solid whose horizontal sections are (super-)ellipses, one per image row.
 
-    Rows with ``half_width`` <= 0 are empty. The chord is 2 depth sqrt(1 - |x - c|^p / w^p).
+    Rows of ``half_width`` <= 0 are empty. Chord: 2 depth sqrt(1 - |x - c|^p / w^p).
     """
     wide = np.maximum(half_width, 1e-3)[:, None]
     u = (grid.axis[None, :] - centre[:, None]) / wide
@@ -234,7 +232,7 @@ def stacked(
 
 
 def dome(
-    grid: Grid, x: float, top: float, half_width: float, height: float, half_depth: float
+    grid: Grid, x: Real, top: Real, half_width: Real, height: Real, half_depth: Real
 ) -> Float[np.ndarray, "height width"]:
     """Path through a half ellipsoid that stands on an elliptic cylinder (a diaphragm dome).
 

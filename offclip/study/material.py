@@ -36,7 +36,7 @@ class Material:
     def pictures(self, cases: pd.DataFrame, size: int) -> PhantomImages:
         """The draws of these cases."""
         findings = [findings_of(drawn) for drawn in cases["drawn"]]
-        return PhantomImages(list(cases["study_id"]), findings, size=size, cache=self.cache)
+        return PhantomImages(list(cases["study_id"]), findings, size=size, folder=self.cache)
 
     def images(self, cases: pd.DataFrame, size: int) -> Tensor:
         """Draw 0 of each case as a tensor: the images of validation and test."""

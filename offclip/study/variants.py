@@ -1,7 +1,9 @@
 """The variants that the book compares, by the names that evidence records use."""
 
+import dataclasses
+import difflib
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from offclip.models import ModelConfig
 from offclip.training import TrainConfig
@@ -16,7 +18,7 @@ class Variant:
         filtered: normal statements are taken out of abnormal reports before training.
     """
 
-    loss: Literal["infonce", "offdiag_bce", "offdiag_soft", "offclip"]
+    loss: str
     filtered: bool
 
 
@@ -45,7 +47,7 @@ class RunConfig:
     """
 
     variant: str
-    prompting: Literal["prompted", "raw"] = "prompted"
+    prompting: str = "prompted"
     threshold: float = 0.5
     draws: int = 16
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -75,9 +77,6 @@ def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunCo
     Raises:
         ValueError: an unknown override; the message names the nearest known one.
     """
-    import dataclasses
-    import difflib
-
     parts: dict[str, dict[str, Any]] = {"model": {"head": head}, "train": {"seed": seed}, "own": {}}
     kinds = {"model": ModelConfig, "train": TrainConfig, "own": RunConfig}
     known = {f.name: part for part, kind in kinds.items() for f in dataclasses.fields(kind)}

@@ -5,24 +5,32 @@ Only data, and the two functions that read it; imports nothing of the package.
 
 import re
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Sentences about the examination, the reader or the next step say nothing about the image.
 NOT_ABOUT_THE_IMAGE = re.compile(
     r"\b(recommend\w*|follow ?up|correlat\w+|notif\w+|discussed|telephone\w*|communicated|dictated|"
     r"paged|consider(?:ed|ation)?|examination consists|views? (?:of the chest|are|were|submitted)|"
-    r"radiographs? of|if clinically|clinical (?:concern|history|indication)|comparisons?$|comparisons? (?:is|films?|"
-    r"with|to|study|made|examination)|available for comparison|none available|history of|"
-    r"interpreted|exam(?:ination)? (?:is|was) (?:limited|compared|performed)|"
+    r"radiographs? of|if clinically|clinical (?:concern|history|indication)|comparisons?$|"
+    r"comparisons? (?:is|films?|with|to|study|made|examination)|available for comparison|"
+    r"none available|history of|interpreted|"
+    r"exam(?:ination)? (?:is|was) (?:limited|compared|performed)|"
     r"further (?:evaluation|characterization)|please|obtained|would be helpful|\d+ images|"
     r"no comparison|critical result|evaluation of)\b"
 )
 # What only a comparison with an earlier image could show is left out of a prompt.
 COMPARISON = re.compile(
     r"\b(?:grossly |relatively |essentially |overall |largely )?(?:"
-    r"(?:as |when |in )?compar(?:ed|ison) (?:to|with)\b[^,]*|(?:since|from) (?:the )?(?:prior|previous|"
-    r"last|most recent|xxxx|comparison)\b[^,]*|similar (?:in appearance )?(?:to|as)\b[^,]*|"
-    r"similar in appearance|as (?:seen )?(?:before|previously|on prior\b[^,]*)|(?:in|over|during) the "
-    r"interval|(?:with ?out|with no|no|not) (?:significant |significantly |definite |obvious |any "
-    r"|xxxx )*(?:interval )?change[sd]?\b[^,]*|"
+    r"(?:as |when |in )?compar(?:ed|ison) (?:to|with)\b[^,]*|"
+    r"(?:since|from) (?:the )?(?:prior|previous|last|most recent|xxxx|comparison)\b[^,]*|"
+    r"similar (?:in appearance )?(?:to|as)\b[^,]*|"
+    r"similar in appearance|as (?:seen )?(?:before|previously|on prior\b[^,]*)|"
+    r"(?:in|over|during) the interval|"
+    r"(?:with ?out|with no|no|not) (?:significant |significantly |definite |obvious |any |xxxx )*"
+    r"(?:interval )?change[sd]?\b[^,]*|"
     r"(?:and|but) (?:stable|unchanged)|(?:stable|unchanged) (?:and|but)|"
     r"interval development of|(?:has|have) not (?:significantly )?changed\b[^,]*|"
     r"(?:interval(?:ly)?|unchanged|stable|stably|again|persistent(?:ly)?|continued|redemonstrat\w+|"
@@ -40,8 +48,9 @@ LEAD_IN = re.compile(
     r"incidental note (?:is )?made of|note (?:is )?made of|there (?:is|are|was|were|has been|"
     r"appears? to be|may be|also)|there s|noted (?:is|are)|demonstrates?|shows?|reveals?|"
     r"evidence (?:of|for)|findings? of|of|a|an|the|is|are|some|xxxx|visuali[sz]ed|visible|"
-    r"both|other than|there|continues? to be|within the limits of this exam|in addition|again|mostly|with|which|that|"
-    r"seen|noted|identified|in|at|on|to)\s+(?=\S))+"
+    r"both|other than|there|continues? to be|within the limits of this exam|in addition|again|"
+    r"mostly|with|which|that|"
+    r"significantly|definitely|seen|noted|identified|in|at|on|to)\s+(?=\S))+"
 )
 TRAILING = re.compile(
     r"\s+(?:(?:is|are|was|were|can be|could be|has been|have been|to be)\s+)?(?:also |again |"
@@ -65,27 +74,30 @@ NEGATED_PREDICATE = re.compile(
 PURPOSE = re.compile(
     r"\s+(?:to (?:suggest|indicate)|(?:that (?:would )?)?suggest(?:s|ing|ive of)?|identified|seen|"
     r"noted|visuali[sz]ed|demonstrated|appreciated|detected|are present|is present|"
-    r"(?:is|are) (?:seen|identified|noted|present|visuali[sz]ed|demonstrated|appreciated))\b.*$"
+    r"(?:is|are|was|were) (?:\w+ly )*(?:seen|identified|noted|present|visuali[sz]ed|demonstrated|"
+    r"appreciated|evident|apparent|detected|observed))\b.*$"
 )
 # Clause borders: what follows starts a statement of its own.
 CLAUSE = re.compile(
-    r"\s*(?:;|:|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b|,\s*(?:and )?there (?:is|are)\b|"
-    r"\band there (?:is|are)\b|,?\s*(?:and )?\b(?=without\b|with no\b|negative for\b)(?:with (?=no\b))?|"
+    r"\s*(?:;|:|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b|"
+    r",\s*(?:and )?there (?:is|are)\b|\band there (?:is|are)\b|"
+    r",?\s*(?:and )?\b(?=without\b|with no\b|negative for\b)(?:with (?=no\b))?|"
     r",\s*(?:and )?(?=no\b)|\band (?=no\b)|,\s*with (?:a |an |the |some )?|"
     r"\b(?:reveals?|shows?|demonstrates?) (?=no\b)|\bas well as\b|\baccompanied by\b)\s*"
 )
 POSSIBLE = (
     r"(?:may|might|could|can) (?:also )?(?:represent|be (?:due to|related to|secondary to|from)|be|"
-    r"reflect|indicate|suggest)|possibly (?:due to|related to|representing|reflecting|secondary to)|"
+    r"reflect|indicate|suggest)|"
+    r"possibly (?:due to|related to|representing|reflecting|secondary to)|"
     r"possibl[ey]|questionable|question of|question|suspicious for|concerning for|worrisome for|"
-    r"suggestive of|suggesting|suggests?|cannot (?:be )?exclude[d]?|can not exclude|cannot rule out|"
+    r"suggestive of|suggesting|suggests?|can ?not (?:be )?excluded?|can ?not rule out|"
     r"raising (?:the )?(?:possibility|question) of|suspected|versus|vs"
 )
 PROBABLE = (
-    r"(?:is |are )?(?:most |very )?(?:likely|probably) (?:due to|related to|representing|represents?|"
-    r"reflecting|reflects?|secondary to)|(?:most |very )?likely|probabl[ey]|(?:most )?consistent with|"
-    r"(?:most )?compatible with|in keeping with|favored to (?:be|represent|reflect)|favoring|"
-    r"indicative of|presumably|presumed"
+    r"(?:is |are )?(?:most |very )?(?:likely|probably) (?:due to|related to|representing|"
+    r"represents?|reflecting|reflects?|secondary to)|(?:most |very )?likely|probabl[ey]|"
+    r"(?:most )?consistent with|(?:most )?compatible with|in keeping with|"
+    r"favored to (?:be|represent|reflect)|favoring|indicative of|presumably|presumed"
 )
 HEDGE = re.compile(
     rf",?\s*\b(?:which |that |this |these |findings? |is |are |and )*(?:(?P<possible>{POSSIBLE})|"
@@ -103,30 +115,42 @@ PREPOSITION = re.compile(
     r"\b(?:in|of|at|on|over|with|within|from|to|near|by|along|for|through|above|below|"
     r"projecting|overlying|involving|throughout|about|adjacent|into|between|under)\b"
 )
-ADJECTIVES = frozenset(
+ADJECTIVES = _words(
     "acute active bony osseous pleural pulmonary cardiac cardiopulmonary mediastinal hilar focal "
     "large small significant suspicious parenchymal airspace alveolar interstitial lobar confluent "
     "soft skeletal thoracic cardiomediastinal definite vascular aortic displaced chronic mild "
-    "moderate severe right left bilateral upper lower calcified patchy lung tissue bone".split()
+    "moderate severe right left bilateral upper lower calcified patchy lung tissue bone"
 )
 IRREGULAR = {
-    "pneumothoraces": "pneumothorax", "masses": "mass", "opacities": "opacity",
-    "densities": "density", "abnormalities": "abnormality", "deformities": "deformity",
-    "bodies": "body", "processes": "process", "apices": "apex", "metastases": "metastasis",
-    "silhouettes": "silhouette", "lungs": "lung", "hila": "hilum", "bones": "bone",
-    "atelectases": "atelectasis", "bases": "base", "effusion s": "effusion",
-    "calcificed": "calcified", "extremities": "extremity", "arteries": "artery",
+    "pneumothoraces": "pneumothorax",
+    "masses": "mass",
+    "opacities": "opacity",
+    "densities": "density",
+    "abnormalities": "abnormality",
+    "deformities": "deformity",
+    "bodies": "body",
+    "processes": "process",
+    "apices": "apex",
+    "metastases": "metastasis",
+    "silhouettes": "silhouette",
+    "lungs": "lung",
+    "hila": "hilum",
+    "bones": "bone",
+    "atelectases": "atelectasis",
+    "bases": "base",
+    "extremities": "extremity",
+    "arteries": "artery",
 }
-_PLURALS = frozenset(
+_PLURALS = _words(
     "effusions nodules infiltrates granulomas ribs fractures consolidations findings diseases "
     "structures contours markings volumes calcifications nodes catheters changes lesions leads "
     "clips wires diaphragms hemidiaphragms osteophytes opacifications silhouettes vessels spaces "
     "lobes tissues airways angles fields margins thickenings zones scars shadows tubes lines "
     "stents devices areas cavities dislocations pneumonias hernias "
     "joints spines edges borders sutures implants calcs hyperinflations scarrings "
-    "aneurysms regions sternums clavicles shoulders".split()
+    "aneurysms regions sternums clavicles shoulders"
 )
-FINDING_NOUNS = frozenset(
+FINDING_NOUNS = _words(
     "effusion opacity nodule mass infiltrate granuloma fracture consolidation disease change "
     "lesion density calcification atelectasis edema pneumothorax pneumonia scarring scar "
     "thickening cardiomegaly emphysema scoliosis kyphosis hernia fibrosis congestion osteophyte "
@@ -134,12 +158,20 @@ FINDING_NOUNS = frozenset(
     "hyperexpansion hypoinflation spondylosis degeneration elevation eventration blunting "
     "crowding prominence enlargement copd granulomatous device port sternotomy volume marking "
     "lordosis levoscoliosis dextroscoliosis atherosclerosis failure adenopathy lymphadenopathy "
-    "picc lead cabg infection aspiration abnormality finding process injury".split()
+    "picc lead cabg infection aspiration abnormality finding process injury"
 )
-ANATOMY_NOUNS = frozenset(
+HOLLOW = _words(
+    "size contour appearance there is are be been has have in of on at and or with for to from "
+    "otherwise also as by well visualized visible both limit status post mild moderate other "
+    "specifically however these this it they not seen noted again exam study film image view "
+    "portion grossly views pa ap frontal lateral films limited evaluation technique regarding "
+    "radiograph x ray"
+)
+ANATOMY_NOUNS = _words(
     "heart size mediastinum lung contour silhouette vascularity vasculature hilum aorta trachea "
     "diaphragm hemidiaphragm structure spine rib bone thorax space tissue chest pleura "
-    "vessel airway angle apex margin marking volume field configuration abdomen sternum".split()
+    "vessel airway angle apex margin marking volume field configuration abdomen sternum "
+    "clavicle shoulder elbow forearm ankle knee neck"
 )
 
 

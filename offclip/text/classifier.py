@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -41,14 +42,17 @@ class FitOptions:
         inverse_penalty: scikit-learn's C, above 0.
         abnormal_weight: weight of a sentence labelled abnormal; above 1 favours recall.
         relabel_below: probability under which a sentence of an abnormal report becomes normal.
+        lift: a prompt this many times more common in abnormal reports than in normal ones counts
+            as abnormal at first, although normal reports have it too; above 1.
         minimum_count: a word or pair seen in fewer sentences counts as rare.
     """
 
     rounds: int = 3
-    inverse_penalty: float = 3.0
+    inverse_penalty: float = 1.0
     abnormal_weight: float = 1.0
-    relabel_below: float = 0.4
+    relabel_below: float = 0.5
     minimum_count: int = 2
+    lift: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,16 @@ class NgramClassifier:
         cls,
         reports: Sequence[Sequence[str]],
         is_normal: Sequence[bool],
-        options: FitOptions = FitOptions(),
+        options: FitOptions | None = None,
     ) -> "NgramClassifier":
         """Fit on the prompts of the training reports and their normal flags.
 
         First labels: a prompt of a normal report is normal; a prompt of an abnormal report is
-        abnormal unless it is a plain negation or also stands in a normal report. In each further
-        round, the prompts of an abnormal report take the label of the last fit, its most abnormal
-        prompt stays abnormal, and a prompt of a normal report stays normal.
+        abnormal unless it is a plain negation or is about as common in normal reports. A prompt
+        much more common in abnormal reports, but found in a normal one (people leave degenerative
+        change out of the annotation, say), is not learnt from there. In each further round, the
+        prompts of an abnormal report take the label of the last fit, its most abnormal prompt
+        stays abnormal, and a prompt of a normal report stays normal.
 
         Raises:
             ValueError: lengths differ, or no normal or no abnormal prompt is left to learn from.
@@ -84,6 +90,7 @@ class NgramClassifier:
             raise ValueError(
                 f"is_normal: expected {len(reports)} flags, one a report, got {len(is_normal)}"
             )
+        options = options or FitOptions()
         sentences = [sentence for report in reports for sentence in report]
         report_index = np.repeat(np.arange(len(reports)), [len(report) for report in reports])
         normal_report = np.asarray(is_normal, dtype=bool)[report_index]
@@ -92,9 +99,11 @@ class NgramClassifier:
         names = sorted(name for name, n in count.items() if n >= options.minimum_count)
         columns = {name: i for i, name in enumerate(dict.fromkeys([*names, *_RARE]))}
         matrix = _matrix(features, columns)
-        labels = _first_labels(sentences, normal_report)
+        lift = _lift(sentences, normal_report)
+        labels = _first_labels(sentences, normal_report, lift >= options.lift)
+        sure = ~normal_report | (lift < options.lift)
         for remaining in range(options.rounds, -1, -1):
-            model = _logistic(matrix, labels, options)
+            model = _logistic(matrix[sure], labels[sure], options)
             if remaining:
                 score = model.predict_proba(matrix)[:, 1]
                 labels = _relabel(score, report_index, normal_report, options.relabel_below)
@@ -146,7 +155,7 @@ def _features(sentence: str) -> list[str]:
     prefix = "is:"
     if words[:1] == ["no"]:
         prefix, words = "no:", words[1:]
-    pairs = [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
+    pairs = [f"{first} {second}" for first, second in pairwise(words)]
     return [prefix + feature for feature in [*words, *pairs]]
 
 
@@ -166,12 +175,33 @@ def _matrix(features: Sequence[Sequence[str]], columns: dict[str, int]) -> csr_m
 
 
 def _first_labels(
-    sentences: Sequence[str], normal_report: Bool[np.ndarray, " sentences"]
+    sentences: Sequence[str],
+    normal_report: Bool[np.ndarray, " sentences"],
+    telling: Bool[np.ndarray, " sentences"],
 ) -> Bool[np.ndarray, " sentences"]:
     """Return the first weak labels, True = abnormal."""
-    seen_normal = {s for s, normal in zip(sentences, normal_report, strict=True) if normal}
-    doubt = [s in seen_normal or s.startswith(("there is no ", "no ")) for s in sentences]
-    return ~normal_report & ~np.asarray(doubt, dtype=bool)
+    negated = [s.startswith(("there is no ", "no ")) for s in sentences]
+    return ~normal_report & telling & ~np.asarray(negated, dtype=bool)
+
+
+def _lift(
+    sentences: Sequence[str], normal_report: Bool[np.ndarray, " sentences"]
+) -> Float[np.ndarray, " sentences"]:
+    """Return how many times more often a sentence stands in abnormal reports than in normal ones.
+
+    The shares are of all sentences of each kind; infinite where no normal report has the sentence.
+    """
+    normal = Counter(s for s, flag in zip(sentences, normal_report, strict=True) if flag)
+    both = Counter(sentences)
+    n_normal = max(int(normal_report.sum()), 1)
+    n_abnormal = max(len(sentences) - int(normal_report.sum()), 1)
+    return np.array(
+        [
+            (both[s] - normal[s]) / n_abnormal / (normal[s] / n_normal) if normal[s] else np.inf
+            for s in sentences
+        ],
+        dtype=np.float64,
+    )
 
 
 def _relabel(

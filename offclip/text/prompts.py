@@ -14,20 +14,18 @@ from offclip.text.sentences import split_sentences
 
 _BLANK = "xxxx"
 _MEASURE = re.compile(
-    r"\b(?:(?:approximately|about|up to|measuring|measures?) )*\d+(?:\.\d+)?(?: ?(?:x|by) ?\d+"
-    r"(?:\.\d+)?)* ?(?:mm|cm|millimeters?|centimeters?)\b(?: in (?:size|diameter))?"
+    r"\b(?:(?:approximately|about|up to|measuring|measures?) )*\d+(?:\.\d+)?"
+    r"(?: ?(?:mm|cm)? ?(?:x|by) ?\d+(?:\.\d+)?)* ?(?:mm|cm|millimeters?|centimeters?)\b"
+    r"(?: in (?:size|diameter))?"
 )
 _FINDING_LIST = re.compile(
     r"(\s*(?:,\s*(?:and|or|nor|with)\b|,|\band\b|\bor\b|\bnor\b|\bwith\b)\s*)"
 )
 _LIST = re.compile(r"\s*(?:,\s*(?:and|or|nor)\b|,|\band\b|\bor\b|\bnor\b)\s*")
 _ARTICLES = frozenset(("the", "a", "an", "some", "any", "this", "these", "that", "its", _BLANK))
-_HOLLOW = frozenset(
-    "size contour appearance there is are be been has have in of on at and or with for to from "
-    "otherwise also as by well visualized visible both limit status post mild moderate other "
-    "specifically however these this it they not seen noted again exam study film image view portion grossly".split()
+_STATES_ALONE = frozenset(
+    ("normal", "intact", "clear", "midline", "enlarged", "possible", "probable")
 )
-_STATES_ALONE = frozenset("normal intact clear midline enlarged possible probable".split())
 _SIZE_TAIL = re.compile(
     r"^(?P<adjective>(?:\w+ly )?(?:normal|enlarged|prominent|clear|intact|small|large))"
     r" (?:in|for|of) (?P<tail>[a-z ,]+)$"
@@ -36,6 +34,7 @@ _LOOSE_PREDICATE = re.compile(
     r"^(?P<what>(?:[a-z]+[ ,]+)*[a-z]+) (?P<predicate>(?:grossly |mildly |borderline )?"
     r"(?:normal|clear|intact|midline|enlarged|hyperinflated|hyperexpanded|hypoinflated|tortuous))$"
 )
+_VIEWS_SHOW = re.compile(r"^[^,.]*\b(?:views?|radiographs?) .*?\b(?:show|demonstrate|reveal)s?\b")
 _SEEN = re.compile(r"^(?:also )?(?:seen|noted|identified|present|visualized|demonstrated)\b\s*")
 
 
@@ -95,7 +94,7 @@ def _normalise(sentence: str) -> str:
     text = _MEASURE.sub(" ", text)
     text = re.sub(r"\bair[ -]?space\b", "airspace", text)
     text = re.sub(r"\bcardio[ -]mediastinal\b", "cardiomediastinal", text)
-    text = re.sub(r"^[^,.]*\b(?:views?|radiographs?) .*?\b(?:show|demonstrate|reveal)s?\b", "", text)
+    text = _VIEWS_SHOW.sub("", text)
     text = re.sub(r"\bremains?\b", "is", text)
     text = re.sub(r"\s*/\s*", " or ", text)
     text = re.sub(r"[^a-z0-9,;: ]+", " ", text)
@@ -225,7 +224,8 @@ def _phrase(text: str, *, negated: bool = False, needs: str = "") -> str:
         text = lexicon.TRAILING.sub("", lexicon.LEAD_IN.sub("", text.strip(" ,:")))
     words = [w for w in lexicon.tokens(text) if w not in _ARTICLES]
     words = [lexicon.singular(word) for word in words]
-    if not _meaning(needs or text) or not set(words) - _HOLLOW - _STATES_ALONE:
+    telling = {w for w in words if not w.isdigit()} - lexicon.HOLLOW - _STATES_ALONE
+    if not _meaning(needs or text) or not telling:
         return ""
     if not negated and not needs and _is_anatomy(" ".join(words)):
         return ""
@@ -233,7 +233,7 @@ def _phrase(text: str, *, negated: bool = False, needs: str = "") -> str:
 
 
 def _meaning(phrase: str) -> bool:
-    return bool(set(lexicon.tokens(phrase)) - _ARTICLES - (_HOLLOW - {"size", "contour"}))
+    return bool(set(lexicon.tokens(phrase)) - _ARTICLES - (lexicon.HOLLOW - {"size", "contour"}))
 
 
 def _last(phrase: str) -> str:
@@ -246,12 +246,13 @@ def _has_finding(phrase: str) -> bool:
 
 def _states(phrase: str) -> bool:
     """Whether a part of a list says something by itself."""
-    return _has_finding(phrase) or phrase.startswith(("normal ", "clear ", "enlarged ", "tortuous "))
+    stating = ("normal ", "clear ", "enlarged ", "tortuous ", "elevated ", "hyperinflated ")
+    return _has_finding(phrase) or phrase.startswith(stating)
 
 
 def _is_anatomy(phrase: str) -> bool:
     """Whether the phrase only names a place ("heart and mediastinum"), stating nothing of it."""
     telling = {"calcified", "patchy", "displaced", "acute", "active"}
-    places = lexicon.ANATOMY_NOUNS | (lexicon.ADJECTIVES - telling) | _HOLLOW | _ARTICLES
+    places = lexicon.ANATOMY_NOUNS | (lexicon.ADJECTIVES - telling) | lexicon.HOLLOW | _ARTICLES
     words = {lexicon.singular(word) for word in lexicon.tokens(phrase)}
     return not (words & lexicon.FINDING_NOUNS - lexicon.ANATOMY_NOUNS) and words <= places

@@ -27,7 +27,7 @@ def split_sections(text: str) -> dict[str, str]:
     sections: dict[str, str] = {}
     marks = list(_HEADER.finditer(text))
     starts = [("", 0, marks[0].start() if marks else len(text))]
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         end = following.start() if following else len(text)
         starts.append((" ".join(mark.group(1).split()), mark.end(), end))
     for name, start, end in starts:

@@ -7,7 +7,9 @@ import re
 
 _ABBREVIATIONS = ("dr", "mr", "mrs", "ms", "vs", "e.g", "i.e", "approx", "st", "fig", "cf")
 _LIST_NUMBER = re.compile(r"(?:^|(?<=[\s.;:]))\(?\d{1,2}[.)](?=\s+[A-Za-z(])")
-_BOUNDARY = re.compile(r"(?<=[.!?])[\"')\]]*\s+|[.]{2,}\s*|;\s+|\n+|(?<=[a-z)])\.(?=[A-Z][a-z])")
+_BOUNDARY = re.compile(
+    r"(?<=[.!?])[\"')\]]*\s+|(?<=[.])[.]+\s*|;\s+|\n+|(?<=[a-z)])\.(?=[A-Z][a-z])"
+)
 _ENDS_IN_ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:" + "|".join(re.escape(word) for word in _ABBREVIATIONS) + r")\.$",
     re.IGNORECASE,

@@ -11,14 +11,17 @@ from torch import nn
 from offclip.files import atomic_path, write_text
 
 
+Metrics = dict[str, float | int]
+
+
 @dataclass
 class Progress:
     """How far a run has come."""
 
     step: int = 0
     seconds: float = 0.0
-    best: dict[str, float] = field(default_factory=dict)
-    log: list[dict[str, float]] = field(default_factory=list)
+    best: Metrics = field(default_factory=dict)
+    log: list[Metrics] = field(default_factory=list)
 
 
 def save_weights(path: str | Path, model: nn.Module) -> None:

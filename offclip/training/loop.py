@@ -21,6 +21,7 @@ from torch import Tensor
 from offclip.files import write_json
 from offclip.models import ImageTextModel
 from offclip.training.checkpoint import (
+    Metrics,
     Progress,
     load_weights,
     resume,
@@ -46,8 +47,8 @@ class TrainResult:
     """
 
     folder: Path
-    best: dict[str, float]
-    log: list[dict[str, float]]
+    best: Metrics
+    log: list[Metrics]
     seconds: float
 
 
@@ -107,7 +108,7 @@ def train(
             continue
         metrics = _validated(model, validate)
         losses = {f"loss_{name}": fmean(terms[name] for terms in since) for name in since[0]}
-        entry = {"step": progress.step, **losses, **metrics}
+        entry: Metrics = {"step": progress.step, **losses, **metrics}
         since = []
         entry["learning_rate"] = learning_rate(config, progress.step - 1)
         entry["seconds"] = progress.seconds = time.perf_counter() - started
@@ -183,7 +184,7 @@ def _validated(model: ImageTextModel, validate: Validate) -> dict[str, float]:
         return validate(model)
 
 
-def _line(entry: Mapping[str, float], config: TrainConfig, select: str) -> str:
+def _line(entry: Metrics, config: TrainConfig, select: str) -> str:
     return (
         f"step {entry['step']:>5.0f}/{config.steps}  loss {entry['loss_total']:.3f}  "
         f"{select} {entry[select]:.3f}  {entry['seconds']:.0f} s"

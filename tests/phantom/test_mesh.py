@@ -53,8 +53,17 @@ def test_normal_gives_nothing() -> None:
 
 
 def test_every_major_goes_somewhere_once() -> None:
-    majors = ["normal", *(f"{head}/{need}" for rule in RULES for head in rule.heads
-                          for need in sorted(rule.needs) or ["left"]), "Arthritis/spine", "Unheard"]
+    majors = [
+        "normal",
+        *(
+            f"{head}/{need}"
+            for rule in RULES
+            for head in rule.heads
+            for need in sorted(rule.needs) or ["left"]
+        ),
+        "Arthritis/spine",
+        "Unheard",
+    ]
     reading = findings_from_mesh(majors)
     assert len(reading.findings) + len(reading.not_drawn) + 1 == len(majors)
 

@@ -76,14 +76,18 @@ def test_sides_are_the_patients(name: str) -> None:
 
 
 def test_zone_and_severity_show_in_the_box() -> None:
-    def box(**words: str) -> tuple[float, float]:
-        boxes = [render([Finding("Nodule", side="right", **words)], seed=s, size=128).boxes[0]
-                 for s in range(6)]  # type: ignore[arg-type]
-        return (float(np.mean([b.y_min for b in boxes])),
-                float(np.mean([b.x_max - b.x_min for b in boxes])))
+    def box(finding: Finding) -> tuple[float, float]:
+        boxes = [render([finding], seed=seed, size=128).boxes[0] for seed in range(6)]
+        top = np.mean([b.y_min for b in boxes])
+        return float(top), float(np.mean([b.x_max - b.x_min for b in boxes]))
 
-    assert box(zone="apex")[0] < box(zone="middle")[0] < box(zone="base")[0]
-    assert box(severity="mild")[1] < box(severity="moderate")[1] < box(severity="severe")[1]
+    tops = [box(Finding("Nodule", "right", zone))[0] for zone in ("apex", "middle", "base")]
+    assert tops == sorted(tops)
+    widths = [
+        box(Finding("Nodule", "right", "middle", severity))[1]
+        for severity in ("mild", "moderate", "severe")
+    ]
+    assert widths == sorted(widths)
     assert len(render([Finding("Nodule", multiple=True)], seed=1).boxes) > 1
 
 

@@ -49,9 +49,9 @@ def test_ellipsoid_equals_integral_along_the_ray(angle: float, tilt: float) -> N
 @pytest.mark.parametrize("tilt", [0.0, 0.5])
 def test_rod_equals_integral_along_the_ray(tilt: float) -> None:
     radius, angle = 14.0, 0.4
-    ends = np.array([-90 * np.cos(angle), -90 * np.sin(angle)])
+    x1, y1 = 90 * np.cos(angle), 90 * np.sin(angle)
     path = canvas()
-    add_rods(path, GRID, np.array([rod(*ends, *-ends, radius, tilt)]))
+    add_rods(path, GRID, np.array([rod(-x1, -y1, x1, y1, radius, tilt)]))
     for line, column in points(path):
         x, y = GRID.axis[column], GRID.axis[line]
         along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)

@@ -1,0 +1,166 @@
+"""Execute the notebooks with papermill into ``book/notebooks``; finished ones are kept.
+
+A finished notebook is not run again while its sources, its parameters, the package, the evidence
+records, the data manifests and the pinned requirements stay as they were (a stamp beside it says).
+"""
+
+import hashlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+
+from offclip.files import write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+EXECUTED = ROOT / "book" / "notebooks"
+WATCHED = ("offclip/**/*.py", "offclip/**/*.js", "data_manifests/*.yaml", "book/results/*.json")
+HEARTBEAT = 20.0  # seconds between signs of life
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook raised, ran out of time, or lost its kernel; the message shows where."""
+
+
+def execute_all(
+    notebooks: list[Path],
+    parameters: dict[str, dict[str, Any]],
+    *,
+    out: Path = EXECUTED,
+    root: Path = ROOT,
+    limit: float = 900.0,
+) -> list[str]:
+    """Execute ``notebooks`` in order; return the names of those that really ran.
+
+    Args:
+        notebooks: paths of the sources; they run in their own folder.
+        parameters: checked parameters by notebook name.
+        out: folder of the executed copies and their stamps.
+        root: project folder, whose package and records belong to the fingerprint.
+        limit: seconds for one notebook.
+
+    Raises:
+        NotebookFailed: after every notebook has had its turn, when at least one failed.
+    """
+    ran, failures = [], []
+    shared = shared_digest(root)
+    for number, notebook in enumerate(notebooks, start=1):
+        name = notebook.stem
+        label = f"[{number}/{len(notebooks)}] {name}"
+        values = parameters.get(name, {})
+        mark = fingerprint(notebook, values, shared)
+        if (seconds := _finished(out, name, mark)) is not None:
+            print(f"{label}: unchanged, kept ({seconds:.0f} s when it ran)", flush=True)
+            continue
+        start = time.monotonic()
+        try:
+            _execute(notebook, out / f"{name}.ipynb", values, label, limit)
+        except NotebookFailed as failure:
+            print(f"{label}: FAILED after {time.monotonic() - start:.0f} s", flush=True)
+            failures.append(str(failure))
+            continue
+        seconds = time.monotonic() - start
+        write_json(_stamp(out, name), {"fingerprint": mark, "seconds": round(seconds, 1)})
+        print(f"{label}: done in {seconds:.0f} s", flush=True)
+        ran.append(name)
+    if failures:
+        raise NotebookFailed("\n\n".join(failures))
+    return ran
+
+
+def shared_digest(root: Path) -> str:
+    """Digest of all that every notebook depends on: package, records, manifests, pins, Python."""
+    digest = hashlib.sha256(sys.version.encode())
+    files = {path for pattern in WATCHED for path in root.glob(pattern)}
+    for path in sorted([*files, root / "requirements.txt"]):
+        if path.exists():
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def fingerprint(notebook: Path, parameters: dict[str, Any], shared: str) -> str:
+    """Digest of a notebook's cells (outputs aside), its parameters and ``shared``."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    content = [[cell.cell_type, cell.source, cell.metadata] for cell in cells]
+    text = json.dumps([content, parameters, shared], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _execute(
+    notebook: Path, target: Path, parameters: dict[str, Any], label: str, limit: float
+) -> None:
+    deadline = time.monotonic() + limit
+    running = target.with_name(f".{target.stem}.running.ipynb")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _stamp(target.parent, target.stem).unlink(missing_ok=True)
+    progress = {"cell": 0}
+    try:
+        with _heartbeat(label, progress):
+            papermill.execute_notebook(
+                str(notebook),
+                str(running),
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(notebook.parent),
+                on_cell_start=lambda cell, cell_index: progress.update(cell=cell_index + 1),
+                timeout_func=lambda cell: max(1.0, deadline - time.monotonic()),
+            )
+        running.replace(target)
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailed(_failure(notebook, error)) from error
+    except Exception as error:  # a lost kernel, a time limit, a full disk: name the notebook
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise NotebookFailed(
+            f"{notebook.name}, cell {progress['cell']}: {type(error).__name__}: {reason[0]} "
+            f"(limit {limit:.0f} s a notebook)"
+        ) from error
+    finally:
+        running.unlink(missing_ok=True)
+
+
+def _failure(notebook: Path, error: papermill.PapermillExecutionError) -> str:
+    source = "\n".join(f"    {line}" for line in error.source.splitlines())
+    return f"{notebook.name}, cell {error.cell_index}:\n{source}\n{error.ename}: {error.evalue}"
+
+
+@contextmanager
+def _heartbeat(label: str, progress: dict[str, int]) -> Iterator[None]:
+    print(f"{label}: running", flush=True)
+    start, done = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not done.wait(HEARTBEAT):
+            seconds = time.monotonic() - start
+            print(f"{label}: cell {progress['cell']}, {seconds:.0f} s", flush=True)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _finished(out: Path, name: str, mark: str) -> float | None:
+    """Seconds of the finished run with this fingerprint, or None where there is none."""
+    if not (out / f"{name}.ipynb").exists():
+        return None
+    try:
+        stamp = json.loads(_stamp(out, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return float(stamp["seconds"]) if stamp.get("fingerprint") == mark else None
+
+
+def _stamp(out: Path, name: str) -> Path:
+    return out / f"{name}.stamp.json"

@@ -1,0 +1,166 @@
+"""From finished runs to evidence records: per seed, over seeds, and paired differences."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from offclip.evaluation import (
+    Record,
+    measure,
+    percentile_interval,
+    questions,
+    stratified_weights,
+)
+from offclip.evaluation.protocol import threshold_accuracy
+from offclip.study.material import DATASET, Material, protocol
+from offclip.study.run import Run
+
+RESAMPLES = 1000
+BOOTSTRAP = f"percentile bootstrap over images, {RESAMPLES} resamples stratified by is_normal"
+OVER_SEEDS = f"{BOOTSTRAP}; mean over seeds in each resample"
+Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """AUCs of one run on the cases of one evidence split, with their resamples."""
+
+    run: Run
+    split: str
+    cases: pd.DataFrame
+    answers: Answers
+
+
+def measure_run(run: Run, material: Material, split: str) -> Measured:
+    """Measure a run on ``test`` (drawable cases) or ``test_all``.
+
+    Every run gets the same resamples of the same cases: differences between runs are paired.
+    """
+    cases = material.cases("test", drawable=split == "test")
+    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
+    return Measured(
+        run, split, cases, measure(questions(run.scores("test"), cases, protocol()), weights)
+    )
+
+
+def run_records(measured: Measured, material: Material) -> list[Record]:
+    """Records of one seed: every AUC, balanced accuracy at validation's threshold, pointing."""
+    records = [
+        _record(measured, metric, detail, value, percentile_interval(value, resampled))
+        for (metric, detail), (value, resampled) in measured.answers.items()
+    ]
+    if measured.split != "test":
+        return records
+    run, asked = measured.run, protocol()
+    held_out = material.cases("validation")
+    accuracy = threshold_accuracy(
+        questions(run.scores("validation"), held_out, asked),
+        questions(run.scores("test"), measured.cases, asked),
+    )
+    records += [
+        _record(measured, "normal_balanced_accuracy", prompt, value)
+        for prompt, value in accuracy.items()
+    ]
+    hits = run.pointing()
+    return records if hits is None else records + _pointing(measured, hits, asked.min_positives)
+
+
+def _pointing(measured: Measured, hits: pd.DataFrame, least: int) -> list[Record]:
+    """Pointing and its chance level by class with enough cases, and the mean over these."""
+    counts = hits.groupby("label").size()
+    shown = hits[hits["label"].isin(counts[counts >= least].index)]
+    means = shown.groupby("label")[["hit", "chance"]].mean()
+    records = []
+    for metric, column in (("pointing", "hit"), ("pointing_chance", "chance")):
+        for label, value in means[column].items():
+            n = int(counts[label])
+            records.append(_record(measured, metric, str(label), float(value), n=n))
+        overall = float(means[column].mean())
+        records.append(_record(measured, metric, "mean", overall, n=len(shown)))
+    return records
+
+
+def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Record]:
+    """Means over the seeds of one variant; intervals resample images, all seeds together."""
+    first = runs[0]
+    combined = []
+    for (metric, detail), _ in first.answers.items():
+        value, resampled = _mean(runs, metric, detail)
+        interval = percentile_interval(value, resampled)
+        combined.append(_record(first, metric, detail, value, interval, runs=runs))
+    without: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.interval is None:
+            without.setdefault((record.metric, record.detail), []).append(record)
+    for (metric, detail), each in without.items():
+        value = float(np.mean([record.value for record in each]))
+        combined.append(_record(first, metric, detail, value, n=each[0].n, runs=runs))
+    return combined
+
+
+def differences(
+    runs: Sequence[Measured], baseline: Sequence[Measured], names: tuple[str, str]
+) -> list[Record]:
+    """Paired difference of every AUC, both means over their seeds, on the same resamples."""
+    records = []
+    for metric, detail in runs[0].answers:
+        value, resampled = _mean(runs, metric, detail)
+        other, other_resampled = _mean(baseline, metric, detail)
+        interval = percentile_interval(value - other, resampled - other_resampled)
+        detail = f"{names[0]} minus {names[1]}: {detail}"
+        difference = f"{metric}_difference"
+        records.append(
+            _record(runs[0], difference, detail, interval.value, interval, runs=[*runs, *baseline])
+        )
+    return records
+
+
+def _mean(runs: Sequence[Measured], metric: str, detail: str) -> tuple[float, np.ndarray]:
+    values, resampled = zip(*(run.answers[metric, detail] for run in runs), strict=True)
+    return float(np.mean(values)), np.mean(resampled, axis=0)
+
+
+def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None) -> Record:  # type: ignore[no-untyped-def]
+    """A record of one run, or of several (``runs``) without a seed."""
+    config, about = measured.run.config, measured.run.about
+    several = runs is not None
+    return Record(
+        dataset=DATASET,
+        split=measured.split,
+        variant=config.variant,
+        prompting=config.prompting,
+        head=config.model.head,
+        metric=metric,
+        detail=detail,
+        seed=None if several else config.train.seed,
+        value=value,
+        unit="",
+        interval=None if interval is None else (interval.low, interval.high),
+        interval_method=None if interval is None else (OVER_SEEDS if several else BOOTSTRAP),
+        n=len(measured.cases) if n is None else n,
+        config=str(about["config"]),
+        commit=str(about["commit"]),
+        device=str(about["device"]),
+        minutes=sum(float(r.run.about["minutes"]) for r in runs) if several else float(about["minutes"]),
+    )
+
+
+def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list[Record]:
+    """Every record of a study: each variant's runs (same head, several seeds), then ``offclip``
+    against ``infonce`` and ``infonce+filter`` where both are there.
+    """
+    records: list[Record] = []
+    for split in ("test", "test_all"):
+        measured = {
+            name: [measure_run(run, material, split) for run in each] for name, each in runs.items()
+        }
+        for each in measured.values():
+            single = [record for one in each for record in run_records(one, material)]
+            records += single + over_seeds(each, single)
+        for baseline in ("infonce", "infonce+filter"):
+            if "offclip" in measured and baseline in measured:
+                pair = ("offclip", baseline)
+                records += differences(measured["offclip"], measured[baseline], pair)
+    return records

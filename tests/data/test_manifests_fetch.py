@@ -1,0 +1,180 @@
+"""Manifests are strict; fetching tries sources in order and verifies what it gets."""
+
+import errno
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from offclip.data import SourceUnreachable, fetch, load_manifest
+from offclip.data.manifests import Manifest, Source, parse_manifest
+from offclip.data.openi import content_digest
+from offclip.phantom import FINDINGS
+from tests.data.synthetic import pack, reports
+
+module = sys.modules["offclip.data.fetch"]
+
+
+def test_prompts_cover_exactly_the_drawable_classes():
+    manifest = load_manifest("openi_phantom")
+    assert set(manifest.prompts) == set(FINDINGS)
+    assert all(phrase == phrase.lower() and phrase for phrase in manifest.prompts.values())
+    assert len(set(manifest.prompts.values())) == len(manifest.prompts)
+    assert len(manifest.normal_prompts) >= 6
+    assert all(prompt.startswith("there is ") for prompt in manifest.normal_prompts)
+    assert sum(manifest.split.fractions.values()) == pytest.approx(1)
+
+
+def test_sources_of_the_reports():
+    manifest = load_manifest("openi_reports")
+    assert [source.kind for source in manifest.sources] == ["pip", "url", "local"]
+    assert len(manifest.sha256) == len(manifest.content_sha256) == 64
+
+
+def test_unknown_names_give_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'openi_phantom'"):
+        load_manifest("openi_phantm")
+    with pytest.raises(ValueError, match="expected one of"):
+        load_manifest("../secrets")
+    good = {
+        "name": "a",
+        "title": "t",
+        "access": "open",
+        "licence": "l",
+        "licence_url": "u",
+        "citation": "c",
+    }
+    assert parse_manifest(good).name == "a"
+    with pytest.raises(ValueError, match="did you mean 'licence'"):
+        parse_manifest(good | {"license": "x"})
+    with pytest.raises(ValueError, match=r"sources\[0\].*did you mean 'location'"):
+        parse_manifest(good | {"sources": [{"kind": "url", "locaton": "x"}]})
+    with pytest.raises(ValueError, match="access"):
+        parse_manifest(good | {"access": "secret"})
+    with pytest.raises(ValueError, match="source kind"):
+        parse_manifest(good | {"sources": [{"kind": "ftp", "location": "x"}]})
+    with pytest.raises(ValueError, match="missing"):
+        parse_manifest({"name": "a"})
+    with pytest.raises(ValueError, match="keys and values"):
+        parse_manifest(["name"])
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """An archive of ours, a manifest that names it, and a pip that hands out a wheel of it."""
+    archive = pack(tmp_path / "right.tgz", reports(6))
+    wheel = tmp_path / "pack-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.write(archive, "pack/r.tgz")
+    manifest = Manifest(
+        name="ours",
+        title="Our reports",
+        access="open",
+        licence="",
+        licence_url="",
+        citation="",
+        file="r.tgz",
+        sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
+        content_sha256=content_digest(archive),
+        sources=(
+            Source("pip", "pack==1.0", "pack/r.tgz"),
+            Source("url", "http://127.0.0.1:9/r.tgz"),
+            Source("local", "OFFCLIP_TEST_REPORTS"),
+        ),
+    )
+
+    def download(command, **_options):
+        shutil.copy(wheel, command[command.index("-d") + 1])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.delenv("OFFCLIP_TEST_REPORTS", raising=False)
+    monkeypatch.setattr(module, "load_manifest", lambda name: manifest)
+    monkeypatch.setattr(module.subprocess, "run", download)
+    return tmp_path, archive, wheel
+
+
+def refuse(command, **_options):
+    return subprocess.CompletedProcess(command, 1, "", "ERROR: no index")
+
+
+def test_pip_then_cache(world, monkeypatch, capsys):
+    folder, archive, _wheel = world
+    path = fetch("ours", cache=folder / "cache")
+    assert path.read_bytes() == archive.read_bytes()
+    assert capsys.readouterr().out.count("\n") == 1
+    monkeypatch.setattr(module.subprocess, "run", refuse)
+    assert fetch("ours", cache=folder / "cache") == path
+
+
+def test_a_damaged_cache_is_replaced(world):
+    folder, archive, _wheel = world
+    path = fetch("ours", cache=folder / "cache")
+    path.write_bytes(path.read_bytes()[:100])
+    assert fetch("ours", cache=folder / "cache").read_bytes() == archive.read_bytes()
+    assert [each.name for each in path.parent.iterdir()] == ["r.tgz"]
+
+
+def test_local_paths(world, monkeypatch):
+    folder, archive, _wheel = world
+    assert fetch("ours", local=archive) == archive
+    repacked = pack(folder / "repacked.tgz", reports(6), "elsewhere")
+    monkeypatch.setenv("OFFCLIP_TEST_REPORTS", str(repacked))
+    assert fetch("ours") == repacked
+    other = pack(folder / "other.tgz", reports(5))
+    with pytest.raises(ValueError, match=r"other\.tgz: checksum mismatch, expected .* got .*fetch"):
+        fetch("ours", local=other)
+    archive.write_bytes(archive.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"right\.tgz.*cut short.*fetch it again"):
+        fetch("ours", local=archive)
+    with pytest.raises(ValueError, match=r"absent\.tgz.*check the path"):
+        fetch("ours", local=folder / "absent.tgz")
+    assert archive.exists() and other.exists()
+
+
+def test_no_source_says_all_three_ways(world, monkeypatch):
+    folder, _archive, _wheel = world
+    monkeypatch.setattr(module.subprocess, "run", refuse)
+    with pytest.raises(SourceUnreachable, match=r"no index[\s\S]*127\.0\.0\.1") as caught:
+        fetch("ours", cache=folder / "cache")
+    for way in ("pip download --no-deps pack==1.0", "http://127", "OFFCLIP_TEST_REPORTS", "local="):
+        assert way in str(caught.value)
+    assert not list((folder / "cache").glob("**/*.*"))
+
+
+def test_time_limit_counts_as_unreachable(world, monkeypatch):
+    def hang(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(module.subprocess, "run", hang)
+    with pytest.raises(SourceUnreachable, match="timed out"):
+        fetch("ours", cache=world[0] / "cache")
+
+
+def test_a_wrong_download_is_not_kept(world):
+    folder, _archive, wheel = world
+    other = pack(folder / "other.tgz", reports(5))
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.write(other, "pack/r.tgz")
+    with pytest.raises(ValueError, match="checksum mismatch"):
+        fetch("ours", cache=folder / "cache")
+    assert not list((folder / "cache").glob("**/*.tgz"))
+
+
+def test_full_disk(world, monkeypatch):
+    folder, _archive, _wheel = world
+
+    whole = shutil.copyfile
+
+    def full(source, target, **options):
+        if str(target).endswith(".part"):
+            target.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="Free some space"):
+        fetch("ours", cache=folder / "cache")
+    assert not [each for each in (folder / "cache").glob("**/*") if each.is_file()]
