@@ -35,7 +35,8 @@ def loaded_addresses(page: str) -> list[str]:
 def page_faults(html: Path) -> list[str]:
     """What is wrong with the built pages under ``html``: outside addresses, missing files."""
     faults = []
-    for page in sorted(html.rglob("*.html")):
+    pages = [page for page in html.rglob("*.html") if "_static" not in page.parts]
+    for page in sorted(pages):
         for address in loaded_addresses(page.read_text(encoding="utf-8", errors="replace")):
             parts = urlsplit(address)
             where = page.relative_to(html)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "book" / "notebooks"
 WATCHED = ("offclip/**/*.py", "offclip/**/*.js", "data_manifests/*.yaml", "book/results/*.json")
+QUIET_KERNEL = ["--IPKernelApp.log_level=50"]  # no advice about transports on the terminal
 HEARTBEAT = 20.0  # seconds between signs of life
 
 
@@ -111,6 +112,7 @@ def _execute(
                 kernel_name="python3",
                 progress_bar=False,
                 cwd=str(notebook.parent),
+                extra_arguments=QUIET_KERNEL,
                 on_cell_start=lambda cell, cell_index: progress.update(cell=cell_index + 1),
                 timeout_func=lambda cell: max(1.0, deadline - time.monotonic()),
             )

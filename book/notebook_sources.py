@@ -17,7 +17,7 @@ import papermill
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from book.execute import NOTEBOOKS
+from book.execute import NOTEBOOKS, QUIET_KERNEL
 from offclip.files import write_text
 
 CHECKED = "nbval-check-output"
@@ -54,7 +54,8 @@ def _clean_outputs(cell: NotebookNode) -> None:
         if "execution_count" in output:
             output.execution_count = 1
         if "data" in output:
-            output.data = {"text/plain": output.data.get("text/plain", "")}
+            text = {kind: value for kind, value in output.data.items() if kind.startswith("text/")}
+            output.data = nbformat.from_dict(text)
             output.metadata = {}
 
 
@@ -114,6 +115,8 @@ def _output_faults(cell: NotebookNode) -> list[str]:
         found.append("a checked output may hold no error and nothing from stderr")
     if not all(texts):
         found.append("a checked output needs a text/plain form")
+    if any(not kind.startswith("text/") for o in cell.outputs for kind in o.get("data", {})):
+        found.append("a checked output may hold text only: draw the figure in another cell")
     if unstable := next(filter(None, map(_UNSTABLE.search, texts)), None):
         found.append(f"output changes between runs or machines: {unstable.group()!r}")
     return found
@@ -123,10 +126,13 @@ def refresh(path: Path) -> None:
     """Run the notebook at its defaults, in its folder, and store the checked outputs only."""
     notebook = nbformat.read(path, as_version=4)
     run = nbformat.from_dict(notebook)
-    client = NotebookClient(
-        run, timeout=1800, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-    )
-    client.execute()
+    NotebookClient(
+        run,
+        timeout=1800,
+        kernel_name="python3",
+        extra_arguments=QUIET_KERNEL,
+        resources={"metadata": {"path": path.parent}},
+    ).execute()
     write_text(path, _text(clean(run)))
 
 
@@ -140,7 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="list faults, change nothing")
     mode.add_argument("--refresh", action="store_true", help="run, and store checked outputs")
-    parser.add_argument("names", nargs="*", help="notebooks without suffix; all where none is named")
+    parser.add_argument(
+        "names", nargs="*", help="notebooks without suffix; all where none is named"
+    )
     options = parser.parse_args(arguments)
     paths = [NOTEBOOKS / f"{n}.ipynb" for n in options.names] or sorted(NOTEBOOKS.glob("*.ipynb"))
     if options.check:

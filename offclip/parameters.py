@@ -87,9 +87,7 @@ def convert(value: Any, annotation: Any) -> Any:
         value = _read(value)
     converted = _fit(value, annotation)
     if converted is _NO_FIT:
-        raise ValueError(
-            f"expected {_name(annotation)}, got {type(value).__name__} {value!r}"
-        )
+        raise ValueError(f"expected {_name(annotation)}, got {type(value).__name__} {value!r}")
     return converted
 
 

@@ -112,7 +112,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def commit_of_code() -> str:
     """Short hash of the checkout's commit, ``+`` behind it if files differ from it, or ``unknown``."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     try:
         head = _git(folder, "rev-parse", "--short=10", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--", ".")

@@ -97,7 +97,8 @@ class CrossAttentionHead(nn.Module):
 
     Memory: the pooled vector and the tokens of one side; query: the pooled vector of the other. Both
     pass one shared LayerNorm, which also closes the decoder; a small ReLU network makes the score
-    (Lai et al. 2024). Deviations: padded words are masked (CARZero attends them), and the sizes.
+    (Lai et al. 2024). Deviations: padded words are masked (CARZero attends them), a learned factor
+    scales the score, and the sizes.
     """
 
     def __init__(self, config: ModelConfig):
@@ -109,6 +110,7 @@ class CrossAttentionHead(nn.Module):
         self.mlp_head = nn.Sequential(
             nn.Linear(config.dim, config.dim), nn.ReLU(), nn.Linear(config.dim, 1)
         )
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.score_scale)))
 
     def _prepare(self, side: Features, other: Features) -> tuple[Tensor, Tensor, Tensor]:
         memory = self.norm(torch.cat([side.pooled[:, None], side.tokens], dim=1))
@@ -120,7 +122,7 @@ class CrossAttentionHead(nn.Module):
         x, memory, mask = self._prepare(side, other)
         for layer in self.layers:
             x = layer(x, memory, mask)
-        return self.mlp_head(self.norm(x)).squeeze(2)
+        return self.log_scale.exp() * self.mlp_head(self.norm(x)).squeeze(2)
 
     def _maps(self, side: Features, other: Features) -> Float[Tensor, "layer side other token"]:
         x, memory, mask = self._prepare(side, other)

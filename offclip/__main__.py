@@ -1,0 +1,176 @@
+"""The command line: ``python -m offclip fetch | curate | train | evaluate | predict | study``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; an expected error is one line on stderr and exit code 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.call(options)
+    except (ValueError, OSError, FloatingPointError, KeyError) as error:
+        print(f"offclip {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="offclip", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    fetch = commands.add_parser("fetch", help="download a dataset's archive, checksum verified")
+    fetch.add_argument("name", help="manifest, for example openi_reports")
+    fetch.add_argument("--local", help="a copy you have")
+    fetch.set_defaults(call=_fetch)
+
+    curate = commands.add_parser("curate", help="make records of the embedded default")
+    curate.add_argument("--data", default="runs/data", help="folder for the records")
+    curate.add_argument("--reports", help="archive or folder of the Open-I reports")
+    curate.add_argument("--seed", type=int, default=0, help="of the split")
+    curate.set_defaults(call=_curate)
+
+    for name, call, text in (
+        ("train", _train, "train one variant, score the held-out cases"),
+        ("evaluate", _evaluate, "print the test metrics of a finished run"),
+        ("predict", _predict, "score images with prompts by a finished run"),
+    ):
+        command = commands.add_parser(name, help=text)
+        _run_options(command)
+        command.add_argument("--variant", default="offclip")
+        command.add_argument("--seed", type=int, default=0)
+        command.set_defaults(call=call)
+        if name == "predict":
+            command.add_argument("images", nargs="+", help="8-bit grey PNG files")
+            command.add_argument("--prompt", action="append", required=True, help="may be repeated")
+
+    study = commands.add_parser("study", help="train variants over seeds, write evidence records")
+    _run_options(study)
+    study.add_argument("--variants", nargs="+", default=["infonce", "infonce+filter", "offclip"])
+    study.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    study.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    study.add_argument("--record", required=True, help="JSON file for the evidence")
+    study.set_defaults(call=_study)
+    return parser
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", default="runs/data", help="folder of the records")
+    command.add_argument("--out", default="runs", help="folder of the runs")
+    command.add_argument("--head", default="cross_attention")
+    command.add_argument("--config", help="YAML file of overrides (see offclip.study.run_config)")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from offclip.data.fetch import fetch
+
+    print(fetch(options.name, local=options.local))
+
+
+def _curate(options: argparse.Namespace) -> None:
+    from offclip.data.curate import curate
+
+    counts = curate(options.data, reports=options.reports, seed=options.seed).counts
+    for name, value in counts.items():
+        print(f"{name}: {value}")
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    import yaml
+
+    if options.config is None:
+        return {}
+    found = yaml.safe_load(Path(options.config).read_text(encoding="utf-8")) or {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{options.config}: expected lines of name: value, got {found!r}")
+    return found
+
+
+def _single(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Configuration and material of a command on one run."""
+    from offclip.data.curate import curate
+    from offclip.study import Material, run_config
+
+    config = run_config(
+        options.variant, head=options.head, seed=options.seed, **_overrides(options)
+    )
+    return config, Material(curate(options.data).records, Path(options.out) / "draws")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from offclip.study import run
+
+    config, material = _single(options)
+    print(run(config, material, options.out, report=print).folder)
+
+
+def _finished(options: argparse.Namespace) -> tuple[Any, Any]:
+    from offclip.study import finished_run
+    from offclip.study.run import run_folder
+
+    config, material = _single(options)
+    found = finished_run(options.out, config)
+    if found is None:
+        raise ValueError(
+            f"no finished run in {run_folder(options.out, config)}; "
+            "run the train command with the same options first"
+        )
+    return found, material
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from offclip.study.evidence import measure_run, run_records
+
+    found, material = _finished(options)
+    for record in run_records(measure_run(found, material, "test"), material):
+        bounds = "" if record.interval is None else "  [{:.3f}, {:.3f}]".format(*record.interval)
+        print(f"{record.metric:26} {record.detail:48} {record.value:.3f}{bounds}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    import numpy as np
+    from PIL import Image
+
+    from offclip.data.batches import to_tensor
+    from offclip.evaluation import score_table
+    from offclip.study import load_model
+
+    found, _ = _finished(options)
+    size = found.config.model.image_size
+    pictures = [
+        np.asarray(Image.open(path).convert("L").resize((size, size), Image.Resampling.BOX))
+        for path in options.images
+    ]
+    model, tokenizer = load_model(found)
+    table = score_table(
+        model, tokenizer, to_tensor(np.stack(pictures)), options.images, options.prompt
+    )
+    print(table.round(3).to_string())
+
+
+def _study(options: argparse.Namespace) -> None:
+    from offclip.data.curate import curate
+    from offclip.evaluation import write_evidence
+    from offclip.study import Material, run_config, study_records, sweep
+
+    material = Material(curate(options.data).records, Path(options.out) / "draws")
+    overrides = _overrides(options)
+    configs = [
+        run_config(variant, head=options.head, seed=seed, **overrides)
+        for seed in options.seeds
+        for variant in options.variants
+    ]
+    runs = sweep(configs, material, options.out, jobs=options.jobs, report=print)
+    grouped = {
+        variant: [run for run in runs if run.config.variant == variant]
+        for variant in options.variants
+    }
+    path = write_evidence(options.record, study_records(grouped, material))
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""The book's study: variants, runs, sweeps and their evidence. Knows every other part."""
+
+from offclip.study.evidence import study_records
+from offclip.study.material import DATASET, Material, protocol
+from offclip.study.run import Run, finished_run, load_model, run
+from offclip.study.sweep import sweep
+from offclip.study.variants import VARIANTS, RunConfig, Variant, run_config
+
+__all__ = [
+    "DATASET",
+    "VARIANTS",
+    "Material",
+    "Run",
+    "RunConfig",
+    "Variant",
+    "finished_run",
+    "load_model",
+    "protocol",
+    "run",
+    "run_config",
+    "study_records",
+    "sweep",
+]

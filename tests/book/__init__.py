@@ -1,0 +1,1 @@
+"""Tests of the book: its records, its pages, its scripts."""
