@@ -49,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
 
     study = commands.add_parser("study", help="train variants over seeds, write evidence records")
     _run_options(study)
-    study.add_argument("--variants", nargs="+", default=["infonce", "infonce+filter", "offclip"])
+    study.add_argument(
+        "--variants",
+        nargs="+",
+        default=["infonce", "offclip"],
+        help="names of offclip.study.VARIANTS; infonce@raw trains on raw sentences",
+    )
     study.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     study.add_argument("--jobs", type=int, default=1, help="runs at a time")
     study.add_argument("--record", required=True, help="JSON file for the evidence")
@@ -158,16 +163,15 @@ def _study(options: argparse.Namespace) -> None:
 
     material = Material(curate(options.data).records, Path(options.out) / "draws")
     overrides = _overrides(options)
-    configs = [
-        run_config(variant, head=options.head, seed=seed, **overrides)
-        for seed in options.seeds
-        for variant in options.variants
-    ]
+    labels = options.variants
+    configs = []
+    for seed in options.seeds:
+        for label in labels:
+            variant, _, prompting = label.partition("@")
+            settings = {**overrides, **({"prompting": prompting} if prompting else {})}
+            configs.append(run_config(variant, head=options.head, seed=seed, **settings))
     runs = sweep(configs, material, options.out, jobs=options.jobs, report=print)
-    grouped = {
-        variant: [run for run in runs if run.config.variant == variant]
-        for variant in options.variants
-    }
+    grouped = {label: runs[start :: len(labels)] for start, label in enumerate(labels)}
     path = write_evidence(options.record, study_records(grouped, material))
     print(f"wrote {path}")
 

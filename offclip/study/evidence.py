@@ -34,14 +34,15 @@ class Measured:
 
 
 def measure_run(run: Run, material: Material, split: str) -> Measured:
-    """Measure a run on ``test`` (drawable cases) or ``test_all``.
+    """Measure a run on ``validation`` or ``test`` (drawable cases), or on ``test_all``.
 
     Every run gets the same resamples of the same cases: differences between runs are paired.
     """
-    cases = material.cases("test", drawable=split == "test")
+    scored = "validation" if split == "validation" else "test"
+    cases = material.cases(scored, drawable=split != "test_all")
     weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
     return Measured(
-        run, split, cases, measure(questions(run.scores("test"), cases, protocol()), weights)
+        run, split, cases, measure(questions(run.scores(scored), cases, protocol()), weights)
     )
 
 
@@ -109,10 +110,15 @@ def differences(
         value, resampled = _mean(runs, metric, detail)
         other, other_resampled = _mean(baseline, metric, detail)
         interval = percentile_interval(value - other, resampled - other_resampled)
-        detail = f"{names[0]} minus {names[1]}: {detail}"
-        difference = f"{metric}_difference"
         records.append(
-            _record(runs[0], difference, detail, interval.value, interval, runs=[*runs, *baseline])
+            _record(
+                runs[0],
+                f"{metric}_difference",
+                f"{names[0]} minus {names[1]}: {detail}",
+                interval.value,
+                interval,
+                runs=[*runs, *baseline],
+            )
         )
     return records
 
@@ -148,19 +154,22 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
 
 
 def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list[Record]:
-    """Every record of a study: each variant's runs (same head, several seeds), then ``offclip``
-    against ``infonce`` and ``infonce+filter`` where both are there.
+    """Every record of a study: by seed, over seeds, and ``offclip`` against every other variant.
+
+    Args:
+        runs: runs of one head by label; a label is a variant's name, with ``@raw`` behind it if it
+            was trained on raw sentences. Several seeds each, in the same order.
+        material: what they were trained on.
     """
     records: list[Record] = []
-    for split in ("test", "test_all"):
+    for split in ("validation", "test", "test_all"):
         measured = {
             name: [measure_run(run, material, split) for run in each] for name, each in runs.items()
         }
         for each in measured.values():
             single = [record for one in each for record in run_records(one, material)]
             records += single + over_seeds(each, single)
-        for baseline in ("infonce", "infonce+filter"):
-            if "offclip" in measured and baseline in measured:
-                pair = ("offclip", baseline)
-                records += differences(measured["offclip"], measured[baseline], pair)
+        for name, each in measured.items():
+            if name != "offclip" and "offclip" in measured:
+                records += differences(measured["offclip"], each, ("offclip", name))
     return records
