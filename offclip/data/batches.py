@@ -18,9 +18,9 @@ from offclip.phantom import Finding, render_many
 class PhantomImages:
     """Rendered radiographs of a list of studies, several draws of each.
 
-    Draw 0 is *the* image of the study: validation and test use no other. Training takes another draw
-    in each epoch: new anatomy, new noise, the same findings. A draw depends on the study's id and
-    the draw's number alone. With a ``folder``, a draw is rendered once and kept.
+    Draw 0 is *the* image of the study: validation and test use no other. Training takes another
+    draw in each epoch: new anatomy, new noise, the same findings. A draw depends on the study's id
+    and the draw's number alone. With a ``folder``, a draw is rendered once and kept.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ def _renderer_version() -> int:
     return zlib.crc32(b"".join(source.read_bytes() for source in sources))
 
 
-def to_tensor(images: UInt8[np.ndarray, "study height width"]) -> Float[Tensor, "study 1 height width"]:
+def to_tensor(
+    images: UInt8[np.ndarray, "study height width"],
+) -> Float[Tensor, "study 1 height width"]:
     """8-bit grey images scaled to [-2, 2]: ``(grey / 255 - 0.5) / 0.25``."""
     return torch.from_numpy(np.array(images)).unsqueeze(1).float().div(255).sub(0.5).div(0.25)
 

@@ -95,7 +95,9 @@ def read_evidence(*paths: str | Path) -> pd.DataFrame:
         try:
             records = json.loads(Path(path).read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: not JSON ({error}); write it again with its command") from error
+            raise ValueError(
+                f"{path}: not JSON ({error}); write it again with its command"
+            ) from error
         for record in records:
             if sorted(record) != sorted(fields):
                 odd = sorted(set(record) ^ set(fields))
@@ -111,7 +113,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def commit_of_code() -> str:
-    """Short hash of the checkout's commit, ``+`` behind it if files differ from it, or ``unknown``."""
+    """Short hash of the checkout's commit, ``+`` behind it if files differ, or ``unknown``."""
     folder = Path(__file__).parents[1]
     try:
         head = _git(folder, "rev-parse", "--short=10", "HEAD")

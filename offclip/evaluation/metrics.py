@@ -20,11 +20,8 @@ def auc(labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"])
     """Area under the ROC curve; NaN if a class is empty.
 
     Raises:
-        ValueError: a score is not finite, or the lengths differ.
+        ValueError: a score is not finite.
     """
-    labels = np.asarray(labels)
-    if labels.shape != np.shape(scores):
-        raise ValueError(f"scores: expected shape {labels.shape}, got {np.shape(scores)}")
     if not np.isfinite(scores).all():
         raise ValueError(f"scores: {np.sum(~np.isfinite(scores))} of {len(labels)} are not finite")
     if labels.all() or not labels.any():

@@ -50,9 +50,9 @@ class Question:
 def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> list[Question]:
     """Every AUC of the protocol on these cases.
 
-    ``normal_auc``: each normality prompt, normal cases positive. ``normal_auc_free``: minus the mean
-    of the positive class prompts. ``abnormal_auc_pos`` and ``abnormal_auc_pnc``: each class against
-    all cases without it.
+    ``normal_auc``: each normality prompt, normal cases positive. ``normal_auc_free``: minus the
+    mean of the positive class prompts. ``abnormal_auc_pos`` and ``abnormal_auc_pnc``: each class
+    against all cases without it.
 
     Args:
         table: scores by prompt, indexed by study id (a superset of the cases).
@@ -75,7 +75,9 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
         scores = class_scores(table, protocol.phrases, rule=rule)
         for name in measured_classes(cases, protocol):
             asked.append(
-                Question(f"abnormal_auc_{rule}", name, has_label(cases, name), scores[name].to_numpy())
+                Question(
+                    f"abnormal_auc_{rule}", name, has_label(cases, name), scores[name].to_numpy()
+                )
             )
     return asked
 
@@ -95,7 +97,10 @@ def measure(
 ) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
     """AUC and its resamples for each question, and the mean over the classes of each rule."""
     answers = {
-        (q.metric, q.detail): (auc(q.positive, q.scores), bootstrap_auc(q.positive, q.scores, weights))
+        (q.metric, q.detail): (
+            auc(q.positive, q.scores),
+            bootstrap_auc(q.positive, q.scores, weights),
+        )
         for q in asked
     }
     for metric in ("abnormal_auc_pos", "abnormal_auc_pnc", "normal_auc"):

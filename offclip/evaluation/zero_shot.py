@@ -56,7 +56,7 @@ def attention_maps(
     images: Float[Tensor, "image 1 height width"],
     prompts: Sequence[str],
 ) -> Float[np.ndarray, "image prompt row column"]:
-    """Where each prompt looks: image-to-text attention, mean of layers, without the pooled token."""
+    """Where each prompt looks: image-to-text attention over patches, mean of the layers."""
     device = next(model.parameters()).device
     model.eval()
     tokens = tokenize(tokenizer, prompts)

@@ -14,13 +14,16 @@ def info_nce(
 
     .. math::
         \mathcal{L} = \tfrac12 \left(
-            -\frac1N \sum_i \sum_j \frac{T_{ij}}{\sum_k T_{ik}} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
-            \;-\; \frac1N \sum_j \sum_i \frac{T_{ij}}{\sum_k T_{kj}} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{kj}}}
+            -\frac1N \sum_{ij} \frac{T_{ij}}{\sum_k T_{ik}}
+                \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
+            \;-\; \frac1N \sum_{ij} \frac{T_{ij}}{\sum_k T_{kj}}
+                \log \frac{e^{S_{ij}}}{\sum_k e^{S_{kj}}}
         \right)
 
     With ``targets=None`` this is CLIP's loss, and the loss that CARZero applies to each of its two
-    score matrices (``info_nce(i2t) + info_nce(t2i)``). With several positives a row or column, their
-    targets are normalised to sum 1 in it (SupCon's "out" form). Any temperature belongs to the head.
+    score matrices (``info_nce(i2t) + info_nce(t2i)``). With several positives a row or column,
+    their targets are normalised to sum 1 in it (SupCon's "out" form). Any temperature belongs to
+    the head.
 
     Args:
         logits: scores, any range; half precision is computed in float32.

@@ -5,7 +5,6 @@ form of the off-diagonal term, the weights, the reduction and any balancing: her
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,16 +16,13 @@ from offclip.losses.sigmoid import sigmoid_loss
 from offclip.losses.targets import pair_targets
 from offclip.scores import PairScores
 
-Form = Literal["bce", "soft_ce"]
-Balance = Literal["none", "classes"]
-
 
 def off_diagonal_loss(
     logits: Float[Tensor, "batch batch"],
     is_normal: Bool[Tensor, " batch"],
     *,
-    form: Form = "bce",
-    balance: Balance = "none",
+    form: str = "bce",
+    balance: str = "none",
     pair_weight: Float[Tensor, "batch batch"] | None = None,
     ignore: Bool[Tensor, "batch batch"] | None = None,
 ) -> Float[Tensor, ""]:
@@ -119,8 +115,8 @@ def offclip_loss(
     scores: PairScores,
     is_normal: Bool[Tensor, " batch"],
     *,
-    form: Form = "soft_ce",
-    balance: Balance = "none",
+    form: str = "soft_ce",
+    balance: str = "none",
     off_diagonal_weight: float = 1.0,
     abnormal_weight: float = 1.0,
 ) -> OffClipLoss:
@@ -144,11 +140,9 @@ def offclip_loss(
     for name, weight in (("off_diagonal", off_diagonal_weight), ("abnormal", abnormal_weight)):
         if not weight >= 0:
             raise ValueError(f"{name}_weight: expected a number >= 0, got {weight}")
-    directions = (scores.image_to_text, scores.text_to_image.T)
-    off_diagonal = sum(
-        off_diagonal_loss(logits, is_normal, form=form, balance=balance) for logits in directions
-    )
-    abnormal = sum(abnormal_info_nce(logits, is_normal) for logits in directions)
-    off_diagonal = off_diagonal_weight * off_diagonal / 2
-    abnormal = abnormal_weight * abnormal / 2
+    pair = (scores.image_to_text, scores.text_to_image.T)
+    terms = [off_diagonal_loss(each, is_normal, form=form, balance=balance) for each in pair]
+    off_diagonal = off_diagonal_weight * (terms[0] + terms[1]) / 2
+    terms = [abnormal_info_nce(each, is_normal) for each in pair]
+    abnormal = abnormal_weight * (terms[0] + terms[1]) / 2
     return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)

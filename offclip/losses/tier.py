@@ -24,8 +24,8 @@ def tier_penalty(
         + \lambda_p \, \overline{H\!\left(\mathrm{softmax}_t (C_{tp}/\tau)\right)},
         \qquad H(p) = -\sum (p + \epsilon) \log (p + \epsilon)
 
-    Source: Palepu and Beam 2023, ``Modeling/utils.py`` (epsilon :math:`10^{-7}`, means over tokens or
-    patches and over the batch). Deviations, ours: ``token_mask`` leaves out padding, which the
+    Source: Palepu and Beam 2023, ``Modeling/utils.py`` (epsilon :math:`10^{-7}`, means over tokens
+    or patches and over the batch). Deviations, ours: ``token_mask`` leaves out padding, which the
     original counts as words; ``temperature`` sharpens the softmax, without which the entropy of
     cosines can hardly move.
 

@@ -19,8 +19,8 @@ class ModelConfig:
         heads: attention heads of text tower and fusion; divides ``dim``.
         head: how scores are made: ``cosine`` (CLIP) or ``cross_attention`` (CARZero).
         fusion_layers: cross-attention layers of the ``cross_attention`` head.
-        score_scale: first value of the learned factor on the ``cross_attention`` scores. CARZero has
-            such a parameter but never uses it; without it, training from scratch starts slowly.
+        score_scale: first value of the learned factor on the ``cross_attention`` scores. CARZero
+            has such a parameter but never uses it; without it, training from scratch starts slowly.
         dropout: of the text tower, in [0, 1).
     """
 

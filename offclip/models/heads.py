@@ -42,8 +42,9 @@ class CosineHead(nn.Module):
 class FusionLayer(nn.Module):
     """One layer of CARZero's decoder: cross-attention, then a feed-forward block, both pre-norm.
 
-    ``x + attention(norm2(x), memory, memory)``, then ``x + linear2(ReLU(linear1(norm3(x))))``. Names
-    are those of ``nn.TransformerDecoderLayer``, whose unused self-attention is left out.
+    ``x + attention(norm2(x), memory, memory)``, then ``x + linear2(ReLU(linear1(norm3(x))))``.
+    Norms and linears are named as in ``nn.TransformerDecoderLayer``, whose self-attention CARZero
+    carries but never uses; it is left out.
     """
 
     def __init__(self, dim: int, heads: int):
@@ -95,18 +96,17 @@ class FusionLayer(nn.Module):
 class CrossAttentionHead(nn.Module):
     """CARZero: each side asks the other through cross-attention, in both directions.
 
-    Memory: the pooled vector and the tokens of one side; query: the pooled vector of the other. Both
-    pass one shared LayerNorm, which also closes the decoder; a small ReLU network makes the score
-    (Lai et al. 2024). Deviations: padded words are masked (CARZero attends them), a learned factor
-    scales the score, and the sizes.
+    Memory: the pooled vector and the tokens of one side; query: the pooled vector of the other.
+    Both pass one shared LayerNorm, which also closes the decoder; a small ReLU network makes the
+    score (Lai et al. 2024). Deviations: padded words are masked (CARZero attends them), a learned
+    factor scales the score, and the sizes.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.norm = nn.LayerNorm(config.dim)
-        self.layers = nn.ModuleList(
-            FusionLayer(config.dim, config.heads) for _ in range(config.fusion_layers)
-        )
+        self._layers = [FusionLayer(config.dim, config.heads) for _ in range(config.fusion_layers)]
+        self.layers = nn.ModuleList(self._layers)
         self.mlp_head = nn.Sequential(
             nn.Linear(config.dim, config.dim), nn.ReLU(), nn.Linear(config.dim, 1)
         )
@@ -120,14 +120,14 @@ class CrossAttentionHead(nn.Module):
 
     def _direction(self, side: Features, other: Features) -> Float[Tensor, "side other"]:
         x, memory, mask = self._prepare(side, other)
-        for layer in self.layers:
+        for layer in self._layers:
             x = layer(x, memory, mask)
         return self.log_scale.exp() * self.mlp_head(self.norm(x)).squeeze(2)
 
     def _maps(self, side: Features, other: Features) -> Float[Tensor, "layer side other token"]:
         x, memory, mask = self._prepare(side, other)
         maps = []
-        for layer in self.layers:
+        for layer in self._layers:
             maps.append(layer.weights(x, memory, mask))
             x = layer(x, memory, mask)
         return torch.stack(maps)

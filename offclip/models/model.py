@@ -1,7 +1,5 @@
 """The image-text model: two towers and a head."""
 
-from collections.abc import Mapping
-
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -9,8 +7,6 @@ from offclip.models.config import ModelConfig
 from offclip.models.heads import AttentionMaps, CosineHead, CrossAttentionHead
 from offclip.models.towers import Features, ImageTower, TextTower
 from offclip.scores import PairScores
-
-Batch = Mapping[str, Tensor]
 
 
 class ImageTextModel(nn.Module):
@@ -21,8 +17,9 @@ class ImageTextModel(nn.Module):
         self.config = config
         self.image_tower = ImageTower(config)
         self.text_tower = TextTower(config, vocabulary)
-        heads = {"cosine": CosineHead, "cross_attention": CrossAttentionHead}
-        self.head = heads[config.head](config)
+        self.head: CosineHead | CrossAttentionHead = (
+            CosineHead(config) if config.head == "cosine" else CrossAttentionHead(config)
+        )
 
     def encode_images(self, images: Float[Tensor, "image 1 height width"]) -> Features:
         """Pooled vector and patch tokens of each image."""

@@ -1,8 +1,9 @@
-"""A WordPiece tokenizer trained on the training texts."""
+"""A word tokenizer whose vocabulary is counted on the training texts."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -12,35 +13,32 @@ SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
 def train_tokenizer(
     texts: Iterable[str], *, vocabulary: int = 2000, length: int = 32
 ) -> PreTrainedTokenizerFast:
-    """Learn a lower-cased WordPiece vocabulary; the same texts give the same tokenizer.
+    """Take the most frequent lower-cased words as vocabulary; the rest is ``[UNK]``.
+
+    Whole words, since the order in which the WordPiece trainer breaks ties changes from run to run,
+    and the same texts have to give the same tokenizer.
 
     Args:
         texts: training texts only: words of other splits must not leak into the vocabulary.
-        vocabulary: its largest size.
+        vocabulary: its largest size; words seen once are left out.
         length: longest text in tokens; longer ones are cut.
 
     Raises:
         ValueError: there are no texts.
     """
-    texts = sorted(set(texts))
-    if not texts:
+    splitter = pre_tokenizers.BertPreTokenizer()
+    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower()))
+    if not counts:
         raise ValueError("texts: expected at least one text to learn a vocabulary from, got none")
-    tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL["unk"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary,
-        special_tokens=list(SPECIAL.values()),
-        min_frequency=2,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    frequent = sorted((-count, word) for word, count in counts.items() if count > 1)
+    words = [*SPECIAL.values(), *(word for _, word in frequent)][:vocabulary]
+    ids = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token=SPECIAL["unk"]))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = splitter
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        special_tokens=[
-            (name, tokenizer.token_to_id(name)) for name in (SPECIAL["cls"], SPECIAL["sep"])
-        ],
+        special_tokens=[(name, ids[name]) for name in (SPECIAL["cls"], SPECIAL["sep"])],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -32,8 +32,8 @@ class ImageTower(nn.Module):
     """A residual network whose last feature map gives the patch tokens.
 
     The tokens see a neighbourhood, not the whole image: tokens that mix globally before the head
-    point to lesions worse (first trial: 0.07 against 0.19). A learned position is added to each, and
-    the pooled vector is a projection of their mean and maximum.
+    point to lesions worse. A learned position is added to each, and the pooled vector is a
+    projection of their mean and maximum.
     """
 
     def __init__(self, config: ModelConfig):

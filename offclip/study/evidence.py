@@ -149,7 +149,9 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
         config=str(about["config"]),
         commit=str(about["commit"]),
         device=str(about["device"]),
-        minutes=sum(float(r.run.about["minutes"]) for r in runs) if several else float(about["minutes"]),
+        minutes=sum(float(r.run.about["minutes"]) for r in runs)
+        if several
+        else float(about["minutes"]),
     )
 
 

@@ -44,7 +44,9 @@ def sweep(
             run(config, material, out, report=report)
     elif waiting:
         _draw_once(waiting, material)
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(
+            jobs, mp_context=get_context("spawn"), initializer=_one_thread
+        ) as pool:
             futures = {pool.submit(run, config, material, out): config for config in waiting}
             for number, future in enumerate(as_completed(futures), start=1):
                 done, config = future.result(), futures[future]

@@ -66,13 +66,11 @@ class RunConfig:
             )
         if self.draws < 1:
             raise ValueError(f"draws: expected at least 1, got {self.draws}")
-        object.__setattr__(
-            self, "train", replace(self.train, loss=VARIANTS[self.variant].loss)
-        )
+        object.__setattr__(self, "train", replace(self.train, loss=VARIANTS[self.variant].loss))
 
 
 def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunConfig:
-    """A configuration from flat overrides of :class:`ModelConfig`, :class:`TrainConfig` and its own.
+    """A configuration from flat overrides of the model's, the training's and its own settings.
 
     Raises:
         ValueError: an unknown override; the message names the nearest known one.

@@ -1,4 +1,4 @@
-"""Weights and progress on disk, written atomically; nothing is unpickled without ``weights_only``."""
+"""Weights and progress on disk, written atomically; pickles are read with ``weights_only``."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from offclip.files import atomic_path, write_text
-
 
 Metrics = dict[str, float | int]
 

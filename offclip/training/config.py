@@ -14,8 +14,8 @@ class TrainConfig:
     """Settings of a run.
 
     Attributes:
-        loss: ``infonce`` (CLIP's), ``offdiag_bce`` or ``offdiag_soft`` (the off-diagonal term alone,
-            in either form), ``offclip`` (off-diagonal term + abnormal InfoNCE).
+        loss: ``infonce`` (CLIP's), ``offdiag_bce`` or ``offdiag_soft`` (the off-diagonal term
+            alone, in either form), ``offclip`` (off-diagonal term + abnormal InfoNCE).
         form: of ``offclip``'s off-diagonal term, ``bce`` or ``soft_ce``.
         balance: of the off-diagonal term, ``none`` or ``classes``.
         off_diagonal_weight: factor of ``offclip``'s off-diagonal term.

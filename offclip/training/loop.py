@@ -65,7 +65,8 @@ def train(
     """Train ``model``; keep the checkpoint with the highest ``validate(model)[select]``.
 
     Interrupted runs go on from the last validation when called again with the same folder and
-    configuration; a finished run is loaded, not repeated. On return ``model`` holds the best weights.
+    configuration; a finished run is loaded, not repeated. On return ``model`` holds the best
+    weights.
 
     Args:
         model: as initialised with ``config.seed`` by the caller.

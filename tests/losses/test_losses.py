@@ -55,9 +55,7 @@ def test_each_loss_equals_its_loop(seed):
         ),
         "bce": (off_diagonal_loss(logits, is_normal, form="bce"), oracles.sigmoid(s, targets)),
         "soft": (
-            off_diagonal_loss(
-                logits, is_normal, form="soft_ce", pair_weight=weight, ignore=ignore
-            ),
+            off_diagonal_loss(logits, is_normal, form="soft_ce", pair_weight=weight, ignore=ignore),
             oracles.info_nce(s, weighted, ignore.tolist()),
         ),
         "abnormal": (

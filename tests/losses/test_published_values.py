@@ -25,7 +25,9 @@ def test_tier_penalties(published):
     names = [name for name in published.files if name.startswith("tier_penalty")]
     assert len(names) == 6
     for name in names:
-        case, words, patches = re.fullmatch(r"tier_penalty_(\d)_words(.+)_patches(.+)", name).groups()
+        case, words, patches = re.fullmatch(
+            r"tier_penalty_(\d)_words(.+)_patches(.+)", name
+        ).groups()
         cosines = torch.from_numpy(published[f"tier_cosines_{case}"])
         ours = tier_penalty(cosines, words_weight=float(words), patches_weight=float(patches))
         assert ours.item() == pytest.approx(float(published[name]), rel=1e-7)

@@ -16,7 +16,10 @@ def entropies(cosines, temperature=1.0):
             for row in rows:
                 total = sum(math.exp(v) for v in row)
                 out.append(
-                    -sum((math.exp(v) / total + 1e-7) * math.log(math.exp(v) / total + 1e-7) for v in row)
+                    -sum(
+                        (math.exp(v) / total + 1e-7) * math.log(math.exp(v) / total + 1e-7)
+                        for v in row
+                    )
                 )
     return sum(words) / len(words), sum(patches) / len(patches)
 
@@ -25,9 +28,7 @@ def test_equals_the_loop_and_the_temperature_sharpens():
     cosines = torch.rand(3, 4, 6, dtype=torch.float64) * 2 - 1
     for temperature in (1.0, 0.1):
         words, patches = entropies(cosines, temperature)
-        ours = tier_penalty(
-            cosines, words_weight=0.3, patches_weight=0.7, temperature=temperature
-        )
+        ours = tier_penalty(cosines, words_weight=0.3, patches_weight=0.7, temperature=temperature)
         assert ours.item() == pytest.approx(0.3 * words + 0.7 * patches)
 
 

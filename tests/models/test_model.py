@@ -64,7 +64,7 @@ def test_attention_is_the_attention_that_makes_the_scores(tokenizer):
     for layer, weights in zip(head.layers, image_to_text, strict=True):
         x = x + layer.out(weights @ layer.value(memory))
         x = x + layer.linear2(layer.linear1(layer.norm3(x)).relu())
-    expected = head.mlp_head(head.norm(x)).squeeze(2)
+    expected = head.log_scale.exp() * head.mlp_head(head.norm(x)).squeeze(2)
     torch.testing.assert_close(model(images, **tokens).image_to_text, expected)
 
 

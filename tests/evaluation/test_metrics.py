@@ -1,0 +1,65 @@
+"""AUC, its bootstrap and thresholds."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from offclip.evaluation import auc, bootstrap_auc, percentile_interval, stratified_weights
+from offclip.evaluation.metrics import balanced_accuracy, youden_threshold
+
+
+def random_case(seed=0, n=60, decimals=1):
+    generator = np.random.default_rng(seed)
+    labels = generator.random(n) < 0.4
+    return labels, np.round(generator.standard_normal(n) + labels, decimals)
+
+
+def test_each_resample_is_the_auc_of_the_resampled_images():
+    labels, scores = random_case()
+    weights = stratified_weights(labels, resamples=20, seed=1)
+    fast = bootstrap_auc(labels, scores, weights)
+    for weight, value in zip(weights, fast, strict=True):
+        drawn = np.repeat(np.arange(len(labels)), weight.astype(int))
+        assert value == pytest.approx(roc_auc_score(labels[drawn], scores[drawn]))
+
+
+def test_strata_keep_their_size():
+    labels, _ = random_case()
+    weights = stratified_weights(labels, resamples=50, seed=0)
+    assert (weights[:, labels].sum(1) == labels.sum()).all()
+    assert (weights[:, ~labels].sum(1) == (~labels).sum()).all()
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    """AUC of two unit Gaussians one apart is Phi(1/sqrt 2) = 0.7602."""
+    truth, covered = 0.7602, 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        labels = np.arange(120) < 60
+        scores = generator.standard_normal(120) + labels
+        resampled = bootstrap_auc(labels, scores, stratified_weights(labels, resamples=300, seed=0))
+        interval = percentile_interval(auc(labels, scores), resampled)
+        covered += interval.low <= truth <= interval.high
+    assert 88 <= covered <= 99
+
+
+def test_pairing_narrows_a_difference():
+    labels, scores = random_case(n=200)
+    other = scores + 0.05 * np.random.default_rng(1).standard_normal(200)
+    same, apart = (stratified_weights(labels, resamples=300, seed=s) for s in (0, 1))
+    paired = bootstrap_auc(labels, scores, same) - bootstrap_auc(labels, other, same)
+    unpaired = bootstrap_auc(labels, scores, same) - bootstrap_auc(labels, other, apart)
+    assert np.std(paired) < 0.3 * np.std(unpaired)
+
+
+def test_one_class_is_not_a_number_and_bad_scores_raise():
+    assert np.isnan(auc(np.ones(3, dtype=bool), np.arange(3.0)))
+    with pytest.raises(ValueError, match="1 of 2 are not finite"):
+        auc(np.array([True, False]), np.array([0.0, np.nan]))
+
+
+def test_boundary_positive_counts_at_its_threshold():
+    labels = np.array([False, False, True, True])
+    scores = np.array([0.0, 1.0, 2.0, 3.0])
+    threshold = youden_threshold(labels, scores)
+    assert threshold == 2.0 and balanced_accuracy(labels, scores, threshold) == 1.0

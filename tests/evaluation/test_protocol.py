@@ -1,0 +1,91 @@
+"""The protocol on fake score tables for which the answers must be 1 or one half."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offclip.evaluation import Protocol, measure, pointing_game, questions, stratified_weights
+from offclip.evaluation.protocol import selection_metrics, threshold_accuracy
+
+PROTOCOL = Protocol(
+    {"Nodule": "nodule", "Effusion": "pleural effusion", "Rare": "rare thing"},
+    ["there is no finding", "there is no nodule"],
+    min_positives=5,
+)
+
+
+@pytest.fixture
+def cases():
+    kinds = ["normal"] * 20 + ["Nodule"] * 10 + ["Effusion"] * 10 + ["Rare"] * 2
+    return pd.DataFrame(
+        {
+            "study_id": [f"s{i}" for i in range(len(kinds))],
+            "is_normal": [kind == "normal" for kind in kinds],
+            "labels": [{name: int(kind == name) for name in PROTOCOL.phrases} for kind in kinds],
+        }
+    )
+
+
+def perfect_table(cases, order=None):
+    """Every prompt scores exactly the cases it is true of."""
+    columns = {}
+    for prompt in PROTOCOL.prompts:
+        phrase = prompt.removeprefix("there is ")
+        negated = phrase.startswith("no ")
+        names = [n for n, p in PROTOCOL.phrases.items() if p == phrase.removeprefix("no ")]
+        has = np.array([any(labels[n] for n in names) for labels in cases["labels"]], dtype=float)
+        columns[prompt] = cases["is_normal"].astype(float) if negated else has
+    table = pd.DataFrame(columns)
+    table.index = cases["study_id"]
+    return table if order is None else table.iloc[order]
+
+
+def test_a_perfect_model_scores_one_whatever_the_order_of_its_rows(cases):
+    order = np.random.default_rng(0).permutation(len(cases))
+    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=10, seed=0)
+    answers = measure(questions(perfect_table(cases, order), cases, PROTOCOL), weights)
+    assert answers and all(value == 1.0 for value, _ in answers.values())
+    details = {detail for metric, detail in answers if metric == "abnormal_auc_pos"}
+    assert details == {"Nodule", "Effusion", "mean"}, "a class with two positives has no AUC"
+    assert {detail for metric, detail in answers if metric == "normal_auc"} == {
+        *PROTOCOL.normal_prompts,
+        "mean",
+    }
+
+
+def test_a_constant_model_scores_one_half(cases):
+    table = perfect_table(cases) * 0.0
+    values = selection_metrics(table, cases, PROTOCOL)
+    assert values == {"selection": 0.5, "normal_auc": 0.5, "abnormal_auc_pos": 0.5}
+
+
+def test_thresholds_come_from_validation(cases):
+    table = perfect_table(cases)
+    validation = questions(table, cases, PROTOCOL)
+    shifted = questions(table - 1.5, cases, PROTOCOL)
+    assert set(threshold_accuracy(validation, validation).values()) == {1.0}
+    assert set(threshold_accuracy(validation, shifted).values()) == {0.5}
+
+
+def test_a_case_without_scores_is_an_error(cases):
+    with pytest.raises(KeyError, match="s41"):
+        questions(perfect_table(cases).iloc[:-1], cases, PROTOCOL)
+
+
+def test_pointing_hits_the_box_of_the_class_asked_for():
+    boxes = {
+        "a": [
+            {"label": "Nodule", "x_min": 0, "y_min": 0, "x_max": 16, "y_max": 32},
+            {"label": "Effusion", "x_min": 48, "y_min": 48, "x_max": 64, "y_max": 64},
+        ],
+        "b": [{"label": "Nodule", "x_min": 32, "y_min": 0, "x_max": 64, "y_max": 16}],
+    }
+    maps = np.zeros((3, 2, 4, 4))
+    maps[0, 0, 1, 0] = 1  # in a's nodule
+    maps[0, 1, 0, 0] = 1  # in a's nodule, asked for the effusion: a miss
+    maps[1, 0, 0, 3] = 1  # in b's nodule
+    found = pointing_game(maps, ["a", "b", "c"], ["Nodule", "Effusion"], boxes, 64)
+    assert found["hit"].tolist() == [True, False, True]
+    assert found["chance"].tolist() == [2 / 16, 1 / 16, 2 / 16]
+    with pytest.raises(ValueError, match="maps: expected"):
+        pointing_game(maps, ["a"], ["Nodule"], boxes, 64)
