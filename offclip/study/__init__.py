@@ -4,6 +4,7 @@ from offclip.study.evidence import study_records
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, finished_run, load_model, run
 from offclip.study.sweep import sweep
+from offclip.study.tables import overview, pooled
 from offclip.study.variants import VARIANTS, RunConfig, Variant, run_config
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Variant",
     "finished_run",
     "load_model",
+    "overview",
+    "pooled",
     "protocol",
     "run",
     "run_config",

@@ -33,6 +33,13 @@ class Material:
             cases = cases[cases["is_normal"] | drawn]
         return cases.reset_index(drop=True)
 
+    def steps(self, epochs: int, batch_size: int) -> int:
+        """Optimiser steps of so many passes over the drawable training cases, at least one.
+
+        Filtered variants have fewer studies and get the same steps: the same budget.
+        """
+        return max(1, epochs * len(self.cases("train")) // batch_size)
+
     def pictures(self, cases: pd.DataFrame, size: int) -> PhantomImages:
         """The draws of these cases."""
         findings = [findings_of(drawn) for drawn in cases["drawn"]]

@@ -1,0 +1,140 @@
+"""Figures: arrays and tables in, matplotlib axes out. One style, one meaning for each colour."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+NORMAL, ABNORMAL, REFERENCE = "#0072B2", "#E69F00", "#808080"
+Boxes = Sequence[Mapping[str, float | str]]
+
+
+def use_style() -> None:
+    """Set the book's style for all figures that follow."""
+    seaborn.set_theme(context="notebook", style="ticks", rc={"figure.dpi": 110})
+
+
+def contact_sheet(
+    images: np.ndarray,
+    titles: Sequence[str],
+    *,
+    boxes: Sequence[Boxes] | None = None,
+    columns: int = 6,
+) -> Figure:
+    """Grey images in a grid, with a title and the boxes of each.
+
+    Args:
+        images: (image, height, width), 8 bit or in [0, 255].
+        titles: one an image.
+        boxes: for each image its boxes, in pixels.
+        columns: images in a row.
+    """
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(1.7 * columns, 1.95 * rows), squeeze=False, layout="constrained"
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for number, (ax, image, title) in enumerate(zip(axes.flat, images, titles, strict=False)):
+        show_image(ax, image, boxes[number] if boxes else ())
+        ax.set_title(title, fontsize=8)
+    return figure
+
+
+def show_image(ax: Axes, image: np.ndarray, boxes: Boxes = ()) -> Axes:
+    """One grey image with its boxes."""
+    height, width = image.shape
+    ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
+    for box in boxes:
+        left, top = float(box["x_min"]), float(box["y_min"])
+        size = float(box["x_max"]) - left, float(box["y_max"]) - top
+        ax.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=ABNORMAL, linewidth=1.2))
+    ax.set_axis_off()
+    return ax
+
+
+def attention_overlay(
+    ax: Axes, image: np.ndarray, attention: Float[np.ndarray, "row column"], boxes: Boxes = ()
+) -> Axes:
+    """An image under its attention map; a cross marks the centre of the highest cell."""
+    show_image(ax, image, boxes)
+    height, width = image.shape
+    ax.imshow(attention, cmap="viridis", alpha=0.4, extent=(0, width, height, 0))
+    row, column = np.unravel_index(attention.argmax(), attention.shape)
+    rows, columns = attention.shape
+    ax.plot((column + 0.5) * width / columns, (row + 0.5) * height / rows, "x", color="white")
+    return ax
+
+
+def interval_plot(
+    table: pd.DataFrame, *, reference: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """A dot and its interval for each row of ``table`` (``label, value, low, high``), top down."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 0.8 + 0.3 * len(table)), layout="constrained")
+    places = np.arange(len(table))[::-1]
+    ax.hlines(places, table["low"].astype(float), table["high"].astype(float), color=NORMAL, lw=2)
+    ax.plot(table["value"], places, "o", color=NORMAL)
+    for place, value, high in zip(places, table["value"], table["high"], strict=True):
+        end = max(value, float(high)) if pd.notna(high) else value
+        ax.annotate(f"{value:.2f}", (end, place), (6, 0), textcoords="offset points", va="center")
+    if reference is not None:
+        ax.axvline(reference, color=REFERENCE, linestyle="--", linewidth=1)
+    ax.set_yticks(places, table["label"])
+    seaborn.despine(ax=ax)
+    return ax
+
+
+def score_distribution(
+    scores: Float[np.ndarray, " image"],
+    is_normal: Bool[np.ndarray, " image"],
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Densities of the scores of normal and abnormal images, labelled at their peaks."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+    for chosen, colour, name in (
+        (is_normal, NORMAL, "normal"),
+        (~is_normal, ABNORMAL, "abnormal"),
+    ):
+        seaborn.kdeplot(x=scores[chosen], color=colour, fill=True, alpha=0.25, ax=ax)
+        line = ax.collections[-1].get_paths()[0].vertices
+        x, y = line[line[:, 1].argmax()]
+        ax.annotate(name, (x, y), (0, 3), textcoords="offset points", color=colour, ha="center")
+    ax.set(ylabel="", yticks=[])
+    ax.margins(y=0.15)
+    seaborn.despine(ax=ax, left=True)
+    return ax
+
+
+def training_curves(log: pd.DataFrame) -> Figure:
+    """Loss terms and validation AUC by step; ``log`` as :meth:`offclip.study.Run.log` gives it."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for ax, columns, name in (
+        (left, [c for c in log if c.startswith("loss_")], "loss (nats)"),
+        (right, ["normal_auc", "abnormal_auc_pos"], "AUC on validation"),
+    ):
+        for column in columns:
+            ax.plot(log["step"], log[column], marker="o", label=column.removeprefix("loss_"))
+        ax.set(xlabel="step", ylabel=name)
+        ax.legend(frameon=False, fontsize=9)
+        seaborn.despine(ax=ax)
+    return figure
+
+
+def counts_bar(counts: pd.Series, *, ax: Axes | None = None) -> Axes:
+    """Horizontal bars with the counts written at their ends."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 0.8 + 0.26 * len(counts)), layout="constrained")
+    seaborn.barplot(x=counts.to_numpy(), y=counts.index.astype(str), color=ABNORMAL, ax=ax)
+    ax.bar_label(ax.containers[0], padding=3, fontsize=9)  # type: ignore[arg-type]
+    ax.set(xlabel="", ylabel="")
+    seaborn.despine(ax=ax)
+    return ax

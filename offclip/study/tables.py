@@ -1,0 +1,73 @@
+"""Tables from evidence records, for figures and the book's pages."""
+
+import pandas as pd
+
+VARIANT_ORDER = [
+    "infonce, raw",
+    "infonce",
+    "infonce+filter",
+    "offdiag_bce",
+    "offdiag_bce+filter",
+    "offdiag_soft",
+    "offdiag_soft+filter",
+    "offclip",
+]
+
+
+def labels(records: pd.DataFrame) -> pd.Series:
+    """Variant names, with ``, raw`` behind those trained on raw sentences."""
+    return records["variant"] + records["prompting"].map({"raw": ", raw", "prompted": ""})
+
+
+def pooled(records: pd.DataFrame, metric: str, *, split: str = "test") -> pd.DataFrame:
+    """Records over seeds of one metric: columns ``label, detail, value, low, high, n``.
+
+    Args:
+        records: as :func:`offclip.evaluation.read_evidence` gives them.
+        metric: name of the metric.
+        split: evidence split.
+
+    Raises:
+        ValueError: there is no such record; the message names the metrics that are there.
+    """
+    chosen = records[
+        (records["metric"] == metric) & (records["split"] == split) & records["seed"].isna()
+    ]
+    if chosen.empty:
+        known = ", ".join(sorted(records["metric"].unique()))
+        raise ValueError(
+            f"metric: no record over seeds of {metric!r} on {split!r}; there are: {known}"
+        )
+    bounds = [pair if isinstance(pair, list) else (None, None) for pair in chosen["interval"]]
+    table = pd.DataFrame(
+        {
+            "label": labels(chosen).to_numpy(),
+            "detail": chosen["detail"].to_numpy(),
+            "value": chosen["value"].to_numpy(),
+            "low": [low for low, _ in bounds],
+            "high": [high for _, high in bounds],
+            "n": chosen["n"].to_numpy(),
+        }
+    )
+    rank = {name: place for place, name in enumerate(VARIANT_ORDER)}
+    return table.sort_values("label", key=lambda s: s.map(rank), kind="stable", ignore_index=True)
+
+
+def overview(records: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
+    """One row a variant: lowest and highest normality prompt, abnormal AUC, pointing and chance."""
+    normal = pooled(records, "normal_auc", split=split)
+    normal = normal[normal["detail"] != "mean"].groupby("label", sort=False)["value"]
+    columns = {"normal, lowest prompt": normal.min(), "normal, highest prompt": normal.max()}
+    for name, metric in (
+        ("normal, free", "normal_auc_free"),
+        ("abnormal, POS", "abnormal_auc_pos"),
+        ("abnormal, PNC", "abnormal_auc_pnc"),
+        ("pointing", "pointing"),
+        ("chance", "pointing_chance"),
+    ):
+        if not ((records["metric"] == metric) & (records["split"] == split)).any():
+            continue  # a cosine head does not point, and only the test split's boxes are asked
+        table = pooled(records, metric, split=split)
+        table = table if metric == "normal_auc_free" else table[table["detail"] == "mean"]
+        columns[name] = table.set_index("label")["value"]
+    return pd.DataFrame(columns)

@@ -1,0 +1,141 @@
+"""Runs and sweeps on a small synthetic world."""
+
+import numpy as np
+import pytest
+
+from offclip.data.batches import PhantomImages, StudyBatches
+from offclip.evaluation import read_evidence, write_evidence
+from offclip.study import (
+    finished_run,
+    load_model,
+    overview,
+    pooled,
+    run,
+    run_config,
+    study_records,
+    sweep,
+)
+from offclip.study.material import training_texts
+from offclip.study.run import run_folder
+from tests.study.conftest import SMALL
+
+
+def config(variant="offclip", seed=0, head="cross_attention", **overrides):
+    return run_config(variant, head=head, seed=seed, **{**SMALL, **overrides})
+
+
+def test_a_finished_run_is_kept_and_can_be_loaded(material, tmp_path):
+    done = run(config(), material, tmp_path)
+    weights = done.folder / "best.safetensors"
+    written = weights.stat().st_mtime_ns
+    again = run(config(), material, tmp_path)
+    assert again.about == done.about and weights.stat().st_mtime_ns == written
+    model, tokenizer = load_model(done)
+    assert model.config == done.config.model and "effusion" in tokenizer.get_vocab()
+    assert list(done.scores("test").index) == list(
+        material.records.query("split == 'test'").study_id
+    )
+    assert done.about["texts"]["kept"] + done.about["texts"]["dropped"] == 2 * 35
+
+
+def test_same_seed_same_scores(material, tmp_path):
+    first, second = (run(config(), material, tmp_path / name) for name in "ab")
+    assert first.scores("test").equals(second.scores("test"))
+    other = run(config(seed=1), material, tmp_path / "a")
+    assert not np.allclose(other.scores("test"), first.scores("test"))
+
+
+def test_interrupted_between_training_and_scoring(material, tmp_path):
+    done = run(config(), material, tmp_path)
+    scores = done.scores("test")
+    (done.folder / "run.json").unlink()
+    (done.folder / "scores_test.parquet").unlink()
+    assert finished_run(tmp_path, config()) is None
+    assert run(config(), material, tmp_path).scores("test").equals(scores)
+
+
+def test_study_records_are_whole(material, tmp_path):
+    configs = [config(v, seed=s) for s in (0, 1) for v in ("infonce", "offclip")]
+    runs = sweep(configs, material, tmp_path)
+    assert [r.config for r in runs] == configs
+    records = study_records({"infonce": runs[0::2], "offclip": runs[1::2]}, material)
+    table = read_evidence(write_evidence(tmp_path / "records.json", records))
+    keys = ["split", "variant", "metric", "detail", "seed", "prompting", "head"]
+    assert not table.duplicated(keys).any()
+    for metric in ("normal_auc", "normal_auc_free", "abnormal_auc_pos", "abnormal_auc_pnc"):
+        chosen = (table.metric == metric) & (table.split == "test") & (table.variant == "offclip")
+        single = table[chosen]
+        one = single[single.detail == single.detail.iloc[0]]
+        mean = one[one.seed.notna()].value.mean()
+        assert one[one.seed.isna()].value.item() == pytest.approx(mean, abs=2e-6)
+    assert (table.interval.dropna().map(lambda pair: pair[0] <= pair[1])).all()
+    difference = pooled(table, "abnormal_auc_pos_difference").query("detail.str.endswith('mean')")
+    means = overview(table)["abnormal, POS"]
+    assert difference.value.item() == pytest.approx(means["offclip"] - means["infonce"], abs=2e-6)
+
+
+def test_filter_keeps_normal_reports_and_counts_add_up(material):
+    cases = material.cases("train")
+    texts = training_texts(cases, prompting="prompted", filtered=True, threshold=0.5)
+    for each, normal in zip(texts.texts, cases["is_normal"], strict=True):
+        assert len(each) == (2 if normal else 1)
+    assert texts.kept + texts.dropped == cases["prompts"].map(len).sum()
+
+
+def test_drawable_cases(material):
+    assert "S4" not in set(material.cases("train")["study_id"])
+    assert "S4" in set(material.cases("train", drawable=False)["study_id"])
+    with pytest.raises(ValueError, match="split: expected train"):
+        material.cases("dev")
+
+
+def test_batches_are_a_function_of_seed_and_epoch(material):
+    cases = material.cases("train")
+    texts = [[] if i == 0 else ["a", "b"] for i in range(len(cases))]
+    batches = StudyBatches(
+        material.pictures(cases, 32),
+        texts,
+        cases["is_normal"].to_numpy(),
+        lambda chosen: {"chosen": list(chosen)},
+        batch_size=8,
+        seed=0,
+        draws=2,
+    )
+    first, again, later = (list(batches(epoch)) for epoch in (0, 0, 1))
+    assert [b["ids"] for b in first] == [b["ids"] for b in again] != [b["ids"] for b in later]
+    seen = [study for batch in first for study in batch["ids"]]
+    assert len(seen) == len(set(seen)) == 32 and cases["study_id"][0] not in seen
+    assert not (first[0]["images"] == later[0]["images"]).all()
+
+
+def test_cached_draws_are_the_rendered_ones(material, tmp_path):
+    cases = material.cases("test").head(3)
+    kept = PhantomImages(
+        list(cases["study_id"]), material.pictures(cases, 32).findings, size=32, folder=tmp_path
+    )
+    fresh = PhantomImages(kept.ids, kept.findings, size=32)
+    for _ in range(2):
+        assert (kept.draw(1) == fresh.draw(1)).all()
+    assert not (fresh.draw(0) == fresh.draw(1)).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: config("offclop"), "variant: expected one of infonce"),
+        (lambda: config(stepps=3), "did you mean 'steps'"),
+        (lambda: config(prompting="raw"), "needs prompting='prompted'"),
+        (lambda: config(prompting="llm"), "expected 'prompted' or 'raw'"),
+        (lambda: config(draws=0), "draws: expected at least 1"),
+        (lambda: config(image_size=65), "multiple of the patch"),
+    ],
+)
+def test_bad_settings_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_too_large_a_batch(material, tmp_path):
+    with pytest.raises(ValueError, match="batch_size: expected at most 35"):
+        run(config(batch_size=64), material, tmp_path)
+    assert not (run_folder(tmp_path, config(batch_size=64)) / "run.json").exists()
