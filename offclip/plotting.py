@@ -105,7 +105,7 @@ def score_distribution(
         (~is_normal, ABNORMAL, "abnormal"),
     ):
         seaborn.kdeplot(x=scores[chosen], color=colour, fill=True, alpha=0.25, ax=ax)
-        line = ax.collections[-1].get_paths()[0].vertices
+        line = np.asarray(ax.collections[-1].get_paths()[0].vertices)
         x, y = line[line[:, 1].argmax()]
         ax.annotate(name, (x, y), (0, 3), textcoords="offset points", color=colour, ha="center")
     ax.set(ylabel="", yticks=[])

@@ -4,9 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from book.results_table import EMPTY, read_records, replace_block, results_table
+from book.results_table import EMPTY, PAGES, read_records, replace_block, results_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,26 +40,31 @@ def test_ci_runs_the_two_commands_of_the_readme():
     assert "make test" in README and "make book" in README
 
 
-def test_results_table_is_made_from_the_records():
-    table = results_table(read_records())
-    message = "run `make results-table`: README.md and book/results differ"
-    assert replace_block(README, table) == README, message
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_made_from_the_records(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    message = f"run `make results-table`: {page} and book/results differ"
+    assert replace_block(text, PAGES[page](read_records())) == text, message
 
 
 def test_results_table_of_made_up_records():
     base = {"dataset": "toy", "split": "test", "variant": "offclip", "prompting": "prompted",
-            "head": "cross_attention", "unit": "", "interval": None, "n": 10,
-            "commit": "0123456789ab"}  # fmt: skip
-    rows = [("normal_auc", "a", 0.5), ("normal_auc", "b", 0.9), ("abnormal_auc_pos", "mean", 0.7)]
-    records = [
-        base | {"metric": m, "detail": d, "value": v + 0.1 * seed, "seed": seed}
+            "head": "cross_attention", "unit": "", "n": 10, "commit": "0123456789ab"}  # fmt: skip
+    rows = [("normal_auc", "a", 0.5), ("normal_auc", "b", 0.9), ("normal_auc", "mean", 0.7)]
+    rows += [("normal_auc_free", "free", 0.8), ("pointing", "mean", 0.4)]
+    rows += [(f"abnormal_auc_{rule}", "mean", 0.75) for rule in ("pos", "pnc")]
+    rows += [("pointing_chance", "mean", 0.1)]
+    records = pd.DataFrame(
+        base
+        | {"metric": m, "detail": d, "value": v, "seed": seed, "interval": [v - 0.05, v + 0.05]}
         for m, d, v in rows
-        for seed in (0, 1)
-    ]
+        for seed in (0, 1, None)
+    )
     table = results_table(records)
-    assert "| `offclip` | 0.550 to 0.950 | 0.750 [0.700, 0.800] | – | – (–) |" in table
+    interval = "0.750 [0.700, 0.800]"
+    assert f"| `offclip` | 0.500 to 0.900 | {interval} | {interval} | 0.400 (0.100) |" in table
     assert "2 seeds" in table and "`012345678`" in table
-    assert results_table([]) == EMPTY
+    assert results_table(records[:0]) == EMPTY
 
 
 def test_files_the_readme_shows_exist():

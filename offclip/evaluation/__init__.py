@@ -16,7 +16,7 @@ from offclip.evaluation.metrics import (
     percentile_interval,
     stratified_weights,
 )
-from offclip.evaluation.protocol import Protocol, measure, questions, selection_metrics
+from offclip.evaluation.protocol import Protocol, measure, questions, validation_metrics
 from offclip.evaluation.zero_shot import attention_maps, class_scores, score_table
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "questions",
     "read_evidence",
     "score_table",
-    "selection_metrics",
     "stratified_weights",
+    "validation_metrics",
     "write_evidence",
 ]

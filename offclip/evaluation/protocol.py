@@ -111,19 +111,15 @@ def measure(
     return answers
 
 
-def selection_metrics(
+def validation_metrics(
     table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol
 ) -> dict[str, float]:
-    """Validation metrics; ``selection``, which chooses checkpoints, is the mean of the other two.
-
-    The same for every variant: the mean AUC of the normality prompts and of the classes (POS).
-    """
+    """Means for validation: AUC of the normality prompts, and of the classes (POS)."""
     values: dict[str, list[float]] = {"normal_auc": [], "abnormal_auc_pos": []}
     for question in questions(table, cases, protocol):
         if question.metric in values:
             values[question.metric].append(auc(question.positive, question.scores))
-    means = {name: float(np.mean(each)) for name, each in values.items()}
-    return {"selection": (means["normal_auc"] + means["abnormal_auc_pos"]) / 2, **means}
+    return {name: float(np.mean(each)) for name, each in values.items()}
 
 
 def threshold_accuracy(

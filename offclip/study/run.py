@@ -21,7 +21,7 @@ from offclip.evaluation import (
     device_name,
     pointing_game,
     score_table,
-    selection_metrics,
+    validation_metrics,
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
@@ -31,6 +31,9 @@ from offclip.study.variants import VARIANTS, RunConfig
 from offclip.training import TrainResult, load_weights, train
 
 SPLITS = ("validation", "test")
+# The validation metric that chooses the checkpoint, for every variant: the mean AUC of the abnormal
+# classes, as published models are chosen. Normality has no say in it.
+SELECT = "abnormal_auc_pos"
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,11 @@ def _trained(
     def validate(model: ImageTextModel) -> dict[str, float]:
         ids = list(held_out["study_id"])
         table = score_table(model, tokenizer, images, ids, asked.prompts)
-        return selection_metrics(table, held_out, asked)
+        return validation_metrics(table, held_out, asked)
 
     torch.manual_seed(config.train.seed)
     model = ImageTextModel(config.model, len(tokenizer))
-    result = train(model, batches, validate, config.train, folder, report=report)
+    result = train(model, batches, validate, config.train, folder, select=SELECT, report=report)
     tokenizer.save_pretrained(folder / "tokenizer")
     counts = {
         "kept": texts.kept,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from offclip.evaluation import Protocol, measure, pointing_game, questions, stratified_weights
-from offclip.evaluation.protocol import selection_metrics, threshold_accuracy
+from offclip.evaluation.protocol import threshold_accuracy, validation_metrics
 
 PROTOCOL = Protocol(
     {"Nodule": "nodule", "Effusion": "pleural effusion", "Rare": "rare thing"},
@@ -55,8 +55,8 @@ def test_a_perfect_model_scores_one_whatever_the_order_of_its_rows(cases):
 
 def test_a_constant_model_scores_one_half(cases):
     table = perfect_table(cases) * 0.0
-    values = selection_metrics(table, cases, PROTOCOL)
-    assert values == {"selection": 0.5, "normal_auc": 0.5, "abnormal_auc_pos": 0.5}
+    values = validation_metrics(table, cases, PROTOCOL)
+    assert values == {"normal_auc": 0.5, "abnormal_auc_pos": 0.5}
 
 
 def test_thresholds_come_from_validation(cases):

@@ -1,0 +1,82 @@
+"""The command line: commands run end to end, and errors are one clear line."""
+
+import json
+from importlib import import_module
+
+import pytest
+
+from offclip.__main__ import main
+from offclip.study import material as material_module
+from tests.study.conftest import SMALL, record
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A folder whose curation gives the small synthetic records."""
+    import pandas as pd
+
+    rows = [record(i, "train") for i in range(36)]
+    rows += [record(i, "validation") for i in range(100, 130)]
+    rows += [record(i, "test") for i in range(200, 239)]
+
+    class Curated:
+        records = pd.DataFrame(rows)
+
+    monkeypatch.setattr(import_module("offclip.data.curate"), "curate", lambda *_, **__: Curated)
+    config = tmp_path / "small.yaml"
+    config.write_text(json.dumps({**SMALL, "image_widths": [8, 16]}))
+    return ["--data", str(tmp_path), "--out", str(tmp_path / "runs"), "--config", str(config)]
+
+
+def test_train_then_evaluate(world, capsys):
+    assert main(["evaluate", *world]) == 1
+    assert "run the train command" in capsys.readouterr().err
+    assert main(["train", *world]) == 0
+    assert main(["evaluate", *world]) == 0
+    printed = capsys.readouterr().out
+    assert "normal_auc" in printed and "pointing" in printed
+
+
+def test_predict_scores_an_image_file(world, capsys, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    path = tmp_path / "chest.png"
+    Image.fromarray(np.full((80, 80), 90, dtype=np.uint8)).save(path)
+    assert main(["train", *world]) == 0
+    assert main(["predict", *world, str(path), "--prompt", "there is cardiomegaly"]) == 0
+    assert str(path) in capsys.readouterr().out
+    assert main(["predict", *world, "missing.png", "--prompt", "there is cardiomegaly"]) == 1
+    assert "missing.png" in capsys.readouterr().err
+
+
+def test_study_writes_records(world, tmp_path):
+    path = tmp_path / "records.json"
+    command = ["study", *world, "--variants", "infonce@raw", "offclip", "--seeds", "0", "1"]
+    assert main([*command, "--record", str(path)]) == 0
+    records = json.loads(path.read_text())
+    assert {(r["variant"], r["prompting"]) for r in records} == {
+        ("infonce", "raw"),
+        ("offclip", "prompted"),
+    }
+    details = {r["detail"] for r in records if r["metric"] == "normal_auc_difference"}
+    assert "offclip minus infonce@raw: mean" in details
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--variant", "offclop"], "variant: expected one of"),
+        (["--head", "dot"], "head: expected one of"),
+        (["--config", "none.yaml"], "none.yaml"),
+    ],
+)
+def test_bad_options_are_one_line(world, arguments, message, capsys):
+    assert main(["train", *world, *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_prompts_and_classes_come_from_the_manifest():
+    asked = material_module.protocol()
+    assert "there is no pneumothorax" in asked.prompts and len(asked.normal_prompts) >= 6
