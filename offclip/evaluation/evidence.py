@@ -79,8 +79,12 @@ def write_evidence(path: str | Path, records: Iterable[Record]) -> Path:
         if record.interval is not None:
             row["interval"] = [round(bound, 6) for bound in record.interval]
         rows.append(row)
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+    lines = ",\n".join(_compact(row) for row in rows)
     return write_text(path, f"[\n{lines}\n]\n")
+
+
+def _compact(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def read_evidence(*paths: str | Path) -> pd.DataFrame:

@@ -82,7 +82,7 @@ def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunCo
         if name not in known or name in ("model", "train", "loss"):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise ValueError(f"unknown setting {name!r}; did you mean {near!r}?")
-        parts[known[name]][name] = value
+        parts[known[name]][name] = tuple(value) if isinstance(value, list) else value
     return RunConfig(
         variant,
         model=ModelConfig(**parts["model"]),
