@@ -16,8 +16,8 @@ from offclip.study import overview, pooled
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 EMPTY = "*No evidence records yet.*"
 HEADER = (
-    "| Trained with | Normality AUC, lowest and highest of the prompts | Abnormal AUC, POS "
-    "| Abnormal AUC, PNC | Pointing (chance) |\n|---|---|---|---|---|"
+    "| Trained with | Seeds | Normality AUC, lowest and highest of the prompts | Abnormal AUC, POS "
+    "| Abnormal AUC, PNC | Pointing (chance) |\n|---|---|---|---|---|---|"
 )
 
 
@@ -37,15 +37,16 @@ def results_table(records: pd.DataFrame) -> str:
         for metric in ("abnormal_auc_pos", "abnormal_auc_pnc")
     )
     rows = [
-        f"| `{name}` | {row['normal, lowest prompt']:.3f} to {row['normal, highest prompt']:.3f} "
+        f"| `{name}` | {row['seeds']:.0f} "
+        f"| {row['normal, lowest prompt']:.3f} to {row['normal, highest prompt']:.3f} "
         f"| {_interval(pos.loc[name])} | {_interval(pnc.loc[name])} "
         f"| {row['pointing']:.3f} ({row['chance']:.3f}) |"
         for name, row in table.iterrows()
     ]
     first = chosen[chosen["metric"] == "normal_auc"].iloc[0]
     note = (
-        f"`{first['dataset']}`, {first['n']} test cases, {chosen['seed'].nunique()} seeds: "
-        "the mean, in brackets its 95 % bootstrap interval over images. "
+        f"`{first['dataset']}`, {first['n']} test cases: "
+        "mean over seeds, in brackets its 95 % bootstrap interval over images. "
         f"Commit `{first['commit'][:9]}`."
     )
     return "\n".join([HEADER, *rows, "", note])
@@ -135,9 +136,23 @@ def replace_block(text: str, table: str) -> str:
     return f"{before}{START}\n{table}\n{END}{after}"
 
 
+def draw_headline(
+    records: pd.DataFrame, path: Path = ROOT / "book" / "figures" / "headline.png"
+) -> None:
+    """The README's figure: every normality prompt of every variant, a dot each."""
+    from offclip.plotting import prompt_strip, use_style
+
+    use_style()
+    table = pooled(records[records["head"] == "cross_attention"], "normal_auc")
+    ax = prompt_strip(table[table["detail"] != "mean"])
+    path.parent.mkdir(exist_ok=True)
+    ax.figure.savefig(path, dpi=140, bbox_inches="tight", metadata={"Software": None})
+
+
 def main() -> None:
-    """Write each table into its page."""
+    """Write each table into its page, and draw the README's figure."""
     records = read_records()
+    draw_headline(records)
     for name, table in PAGES.items():
         page = ROOT / name
         write_text(page, replace_block(page.read_text(encoding="utf-8"), table(records)))

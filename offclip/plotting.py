@@ -91,6 +91,17 @@ def interval_plot(
     return ax
 
 
+def prompt_strip(table: pd.DataFrame) -> Axes:
+    """AUC of every normality prompt, a dot each, by variant (``label, value``), the coin at 0.5."""
+    rows = list(dict.fromkeys(table["label"]))
+    _, ax = plt.subplots(figsize=(7, 0.8 + 0.34 * len(rows)), layout="constrained")
+    seaborn.stripplot(table, x="value", y="label", color=NORMAL, jitter=False, alpha=0.6, ax=ax)
+    ax.axvline(0.5, color=REFERENCE, linestyle="--", linewidth=1)
+    ax.set(xlabel="AUC as a test for normality, one dot a prompt", ylabel="", xlim=(0, 1.02))
+    seaborn.despine(ax=ax)
+    return ax
+
+
 def score_distribution(
     scores: Float[np.ndarray, " image"],
     is_normal: Bool[np.ndarray, " image"],

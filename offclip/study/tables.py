@@ -57,7 +57,12 @@ def overview(records: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
     """One row a variant: lowest and highest normality prompt, abnormal AUC, pointing and chance."""
     normal = pooled(records, "normal_auc", split=split)
     normal = normal[normal["detail"] != "mean"].groupby("label", sort=False)["value"]
-    columns = {"normal, lowest prompt": normal.min(), "normal, highest prompt": normal.max()}
+    here = records[(records["split"] == split) & records["seed"].notna()]
+    columns = {
+        "seeds": here["seed"].groupby(labels(here)).nunique().reindex(normal.min().index),
+        "normal, lowest prompt": normal.min(),
+        "normal, highest prompt": normal.max(),
+    }
     for name, metric in (
         ("normal, free", "normal_auc_free"),
         ("abnormal, POS", "abnormal_auc_pos"),

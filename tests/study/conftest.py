@@ -29,7 +29,7 @@ def record(number: int, split: str) -> dict:
     return {
         "study_id": f"S{number}",
         "split": split,
-        "sentences": ["clear."] if name is None else [f"{name}."],
+        "sentences": [f"{prompt.capitalize()}." for prompt in prompts],
         "prompts": prompts,
         "prompt_abnormal": [0.0, 0.0] if name is None else [1.0, 0.0],
         "is_normal": name is None,
