@@ -12,6 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 NORMAL, ABNORMAL, REFERENCE = "#0072B2", "#E69F00", "#808080"
+CURVES = {
+    "loss_total": ("total", "#333333"),
+    "loss_off_diagonal": ("off-diagonal", "#009E73"),
+    "loss_abnormal": ("abnormal", ABNORMAL),
+    "normal_auc": ("normality, mean of the prompts", NORMAL),
+    "abnormal_auc_pos": ("abnormal classes, mean", ABNORMAL),
+}  # column of the log → name and colour
 Boxes = Sequence[Mapping[str, float | str]]
 
 
@@ -33,8 +40,17 @@ def contact_sheet(
         images: (image, height, width), 8 bit or in [0, 255].
         titles: one an image.
         boxes: for each image its boxes, in pixels.
-        columns: images in a row.
+        columns: images in a row, at least 1.
+
+    Raises:
+        ValueError: no image, or titles or boxes that are not one for each image.
     """
+    given = [len(titles), len(images if boxes is None else boxes)]
+    if len(images) == 0 or given != [len(images)] * 2:
+        raise ValueError(
+            f"titles, boxes: expected one of each for each of at least one image, "
+            f"got {len(images)} images, {given[0]} titles and {given[1]} lists of boxes"
+        )
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(1.7 * columns, 1.95 * rows), squeeze=False, layout="constrained"
@@ -68,7 +84,8 @@ def attention_overlay(
     ax.imshow(attention, cmap="viridis", alpha=0.4, extent=(0, width, height, 0))
     row, column = np.unravel_index(attention.argmax(), attention.shape)
     rows, columns = attention.shape
-    ax.plot((column + 0.5) * width / columns, (row + 0.5) * height / rows, "x", color="white")
+    peak = (column + 0.5) * width / columns, (row + 0.5) * height / rows
+    ax.plot(*peak, "X", markersize=9, color="white", markeredgecolor="black")
     return ax
 
 
@@ -108,13 +125,21 @@ def score_distribution(
     *,
     ax: Axes | None = None,
 ) -> Axes:
-    """Densities of the scores of normal and abnormal images, labelled at their peaks."""
+    """Densities of the scores of normal and abnormal images, labelled at their peaks.
+
+    Raises:
+        ValueError: fewer than two different scores among the normal or the abnormal images.
+    """
     if ax is None:
         _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-    for chosen, colour, name in (
-        (is_normal, NORMAL, "normal"),
-        (~is_normal, ABNORMAL, "abnormal"),
-    ):
+    kinds = ((is_normal, NORMAL, "normal"), (~is_normal, ABNORMAL, "abnormal"))
+    for chosen, colour, name in kinds:
+        if len(np.unique(scores[chosen])) < 2:
+            raise ValueError(
+                f"scores: expected at least two different values among the {name} images, "
+                f"got {np.unique(scores[chosen]).tolist()} from {chosen.sum()} images; "
+                "give more images"
+            )
         seaborn.kdeplot(x=scores[chosen], color=colour, fill=True, alpha=0.25, ax=ax)
         line = np.asarray(ax.collections[-1].get_paths()[0].vertices)
         x, y = line[line[:, 1].argmax()]
@@ -129,22 +154,24 @@ def training_curves(log: pd.DataFrame) -> Figure:
     """Loss terms and validation AUC by step; ``log`` as :meth:`offclip.study.Run.log` gives it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for ax, columns, name in (
-        (left, [c for c in log if c.startswith("loss_")], "loss (nats)"),
+        (left, [c for c in CURVES if c.startswith("loss_") and c in log], "loss (nats)"),
         (right, ["normal_auc", "abnormal_auc_pos"], "AUC on validation"),
     ):
         for column in columns:
-            ax.plot(log["step"], log[column], marker="o", label=column.removeprefix("loss_"))
+            label, colour = CURVES[column]
+            ax.plot(log["step"], log[column], marker="o", label=label, color=colour)
         ax.set(xlabel="step", ylabel=name)
         ax.legend(frameon=False, fontsize=9)
         seaborn.despine(ax=ax)
     return figure
 
 
-def counts_bar(counts: pd.Series, *, ax: Axes | None = None) -> Axes:
+def counts_bar(counts: pd.Series, *, color: str = ABNORMAL, ax: Axes | None = None) -> Axes:
     """Horizontal bars with the counts written at their ends."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 0.8 + 0.26 * len(counts)), layout="constrained")
-    seaborn.barplot(x=counts.to_numpy(), y=counts.index.astype(str), color=ABNORMAL, ax=ax)
+    names = counts.index.astype(str)
+    seaborn.barplot(x=counts.to_numpy(), y=names, color=color, saturation=1, ax=ax)
     ax.bar_label(ax.containers[0], padding=3, fontsize=9)  # type: ignore[arg-type]
     ax.set(xlabel="", ylabel="")
     seaborn.despine(ax=ax)
