@@ -28,7 +28,7 @@ def use_style() -> None:
 
 
 def contact_sheet(
-    images: np.ndarray,
+    images: Sequence[np.ndarray] | np.ndarray,
     titles: Sequence[str],
     *,
     boxes: Sequence[Boxes] | None = None,
@@ -154,11 +154,11 @@ def training_curves(log: pd.DataFrame) -> Figure:
     """Loss terms and validation AUC by step; ``log`` as :meth:`offclip.study.Run.log` gives it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for ax, columns, name in (
-        (left, [c for c in CURVES if c.startswith("loss_") and c in log], "loss (nats)"),
+        (left, [c for c in log if c.startswith("loss_")], "loss (nats)"),
         (right, ["normal_auc", "abnormal_auc_pos"], "AUC on validation"),
     ):
         for column in columns:
-            label, colour = CURVES[column]
+            label, colour = CURVES.get(column, (column.removeprefix("loss_"), None))
             ax.plot(log["step"], log[column], marker="o", label=label, color=colour)
         ax.set(xlabel="step", ylabel=name)
         ax.legend(frameon=False, fontsize=9)
