@@ -146,7 +146,9 @@ def draw_headline(
     table = pooled(records[records["head"] == "cross_attention"], "normal_auc")
     ax = prompt_strip(table[table["detail"] != "mean"])
     path.parent.mkdir(exist_ok=True)
-    ax.figure.savefig(path, dpi=140, bbox_inches="tight", metadata={"Software": None})
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path, dpi=140, bbox_inches="tight", metadata={"Software": None})
 
 
 def main() -> None:
