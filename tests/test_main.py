@@ -7,20 +7,15 @@ import pytest
 
 from offclip.__main__ import main
 from offclip.study import material as material_module
-from tests.study.conftest import SMALL, record
+from tests.study.conftest import SMALL, all_records
 
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """A folder whose curation gives the small synthetic records."""
-    import pandas as pd
-
-    rows = [record(i, "train") for i in range(36)]
-    rows += [record(i, "validation") for i in range(100, 130)]
-    rows += [record(i, "test") for i in range(200, 239)]
 
     class Curated:
-        records = pd.DataFrame(rows)
+        records = all_records()
 
     monkeypatch.setattr(import_module("offclip.data.curate"), "curate", lambda *_, **__: Curated)
     config = tmp_path / "small.yaml"

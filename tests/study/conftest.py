@@ -38,9 +38,14 @@ def record(number: int, split: str) -> dict:
     }
 
 
-@pytest.fixture(scope="session")
-def material(tmp_path_factory):
+def all_records() -> pd.DataFrame:
+    """36 studies to train on, 30 for validation, 39 for test."""
     rows = [record(i, "train") for i in range(36)]
     rows += [record(i, "validation") for i in range(100, 130)]
     rows += [record(i, "test") for i in range(200, 239)]
-    return Material(pd.DataFrame(rows), tmp_path_factory.mktemp("draws"))
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory):
+    return Material(all_records(), tmp_path_factory.mktemp("draws"))
