@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     curate = commands.add_parser("curate", help="make records of the embedded default")
     curate.add_argument("--data", default="runs/data", help="folder for the records")
     curate.add_argument("--reports", help="archive or folder of the Open-I reports")
-    curate.add_argument("--seed", type=int, default=0, help="of the split")
+    curate.add_argument("--seed", type=int, help="of the split; 0 for a new folder")
     curate.set_defaults(call=_curate)
 
     for name, call, text in (
@@ -117,10 +117,10 @@ def _finished(options: argparse.Namespace) -> tuple[Any, Any]:
     from offclip.study.run import run_folder
 
     config, material = _single(options)
-    found = finished_run(options.out, config)
+    found = finished_run(options.out, config, material)
     if found is None:
         raise ValueError(
-            f"no finished run in {run_folder(options.out, config)}; "
+            f"no finished run in {run_folder(options.out, config, material)}; "
             "run the train command with the same options first"
         )
     return found, material

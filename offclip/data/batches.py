@@ -45,7 +45,7 @@ class PhantomImages:
         """Draw ``number`` of every study."""
         if self.folder is None:
             return self._render(number)
-        key = zlib.crc32(repr((self.ids, self.findings)).encode(), _renderer_version())
+        key = zlib.crc32(repr((self.ids, self.findings)).encode(), renderer_version())
         path = self.folder / f"draws_{self.size}_{key:08x}_{number}.npy"
         if not path.exists():
             with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -60,7 +60,7 @@ class PhantomImages:
 
 
 @cache
-def _renderer_version() -> int:
+def renderer_version() -> int:
     """Checksum of the renderer's source: draws kept by another version are not reused."""
     sources = sorted(Path(offclip.phantom.__file__).parent.glob("*.py"))
     return zlib.crc32(b"".join(source.read_bytes() for source in sources))
@@ -90,7 +90,7 @@ class StudyBatches:
         *,
         batch_size: int,
         seed: int,
-        draws: int = 16,
+        draws: int = 3,
     ):
         if not len(images.ids) == len(texts) == len(is_normal):
             raise ValueError(

@@ -48,7 +48,11 @@ class Curation:
 
 
 def curate(
-    out: str | Path, *, reports: str | Path | None = None, seed: int = 0, force: bool = False
+    out: str | Path,
+    *,
+    reports: str | Path | None = None,
+    seed: int | None = None,
+    force: bool = False,
 ) -> Curation:
     """Make records.parquet, classifier.json and counts.json in ``out``; reuse them if unchanged.
 
@@ -61,9 +65,9 @@ def curate(
 
     Args:
         out: folder of the three files.
-        reports: archive or folder of reports; ``None`` fetches and verifies ``openi_reports``. A
-            path given here is read as it is, without a checksum.
-        seed: of the split, at least 0.
+        reports: archive or folder of reports, read as it is, without a checksum. ``None``: what
+            ``out`` was made from, and for a new folder the fetched and verified ``openi_reports``.
+        seed: of the split, at least 0. ``None``: that of ``out``, and 0 for a new folder.
         force: curate again even when the saved result fits.
 
     Raises:
@@ -73,7 +77,10 @@ def curate(
     """
     out = Path(out)
     manifest = load_manifest(DATASET)
-    path = Path(reports) if reports is not None else fetch(manifest.derived_from)
+    before = {} if force else _saved_counts(out)
+    reports = before.get("reports") if reports is None else str(Path(reports).resolve())
+    seed = before.get("seed", 0) if seed is None else seed
+    path = Path(reports) if reports else fetch(manifest.derived_from)
     fingerprint = _fingerprint(path, manifest, seed)
     saved = None if force else _saved(out, fingerprint)
     if saved is not None:
@@ -90,7 +97,8 @@ def curate(
     classifier = _fit(table)
     table["prompt_abnormal"] = _probabilities(classifier, table["prompts"])
     records = validate_records(_ordered(table, manifest))
-    counts = {"fingerprint": fingerprint, "seed": seed, **counts, "splits": _split_counts(records)}
+    made_from = {"fingerprint": fingerprint, "reports": reports, "seed": seed}
+    counts = {**made_from, **counts, "splits": _split_counts(records)}
     _check(counts, records)
     write_records(records, out / "records.parquet")
     classifier.save(out / "classifier.json")
@@ -233,10 +241,19 @@ def _fingerprint(path: Path, manifest: Manifest, seed: int) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def _saved_counts(out: Path) -> dict[str, Any]:
+    """Return the counts of the folder; empty when there are none, or they cannot be read."""
+    try:
+        counts = json.loads((out / "counts.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return counts if isinstance(counts, dict) else {}
+
+
 def _saved(out: Path, fingerprint: str) -> Curation | None:
     """Return the saved result when it is whole and was made from the same inputs."""
     try:
-        counts = json.loads((out / "counts.json").read_text(encoding="utf-8"))
+        counts = _saved_counts(out)
         if counts["fingerprint"] != fingerprint:
             return None
         records = read_records(out / "records.parquet")

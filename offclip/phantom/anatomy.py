@@ -5,13 +5,15 @@ of the image) and +1 for the patient's left. The ranges keep a normal person cle
 heart takes 0.40 to 0.47 of the chest width, the right dome lies near the tenth posterior rib.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-Levels = Float[np.ndarray, " levels"] | float  # heights y in mm
+Levels = Float[np.ndarray, "*people levels"] | float  # heights y in mm
+Value = Any  # a float for one person, an array of shape (people, 1) for a crowd
 
 MU_SOFT = 0.0205
 MU_LUNG = 0.0056
@@ -22,31 +24,35 @@ SIDES = {"right": -1, "left": 1}
 
 @dataclass
 class Anatomy:
-    """Mutable parameters of one chest; findings that change the anatomy edit them."""
+    """Mutable parameters of one chest; findings that change the anatomy edit them.
 
-    x: float  # midline at the level of the heart
-    y: float  # vertical shift of the chest
-    chest: float  # half width of the rib cage, inner side
-    apex: float  # y of the lung apex
-    dome: dict[int, float]  # y of the top of each diaphragm dome
-    normal_dome: dict[int, float]  # the same before any finding
-    dome_height: float  # height of the dome above the costophrenic angle
-    heart: float  # heart width as a fraction of the chest width
-    heart_y: float  # centre of the heart
-    depth: float  # half depth of the body at the chest
-    turn: float  # rotation: shift of front structures against the spine
-    bend: float  # scoliosis: largest sideways shift of the spine
-    bend_y: float  # level of the largest shift
-    lung_mu: float
-    knob: float  # radius of the aortic knob
-    aorta_out: float  # sideways bulge of the descending aorta
-    hilum: float  # size factor of hila
-    vessel: float  # size factor of lung vessels
-    upper_vessel: float  # size factor of the upper vessels against the lower ones
-    rib_gap: float
-    breast: float  # thickness of breast shadows
-    exposure: float  # photons relative to the nominal exposure
-    vessel_seed: int = 0
+    Its functions, and those of ``organs``, also work on a crowd (see ``gather``): everything then
+    has one more axis in front, one entry a person.
+    """
+
+    x: Value  # midline at the level of the heart
+    y: Value  # vertical shift of the chest
+    chest: Value  # half width of the rib cage, inner side
+    apex: Value  # y of the lung apex
+    dome: dict[int, Value]  # y of the top of each diaphragm dome
+    normal_dome: dict[int, Value]  # the same before any finding
+    dome_height: Value  # height of the dome above the costophrenic angle
+    heart: Value  # heart width as a fraction of the chest width
+    heart_y: Value  # centre of the heart
+    depth: Value  # half depth of the body at the chest
+    turn: Value  # rotation: shift of front structures against the spine
+    bend: Value  # scoliosis: largest sideways shift of the spine
+    bend_y: Value  # level of the largest shift
+    lung_mu: Value
+    knob: Value  # radius of the aortic knob
+    aorta_out: Value  # sideways bulge of the descending aorta
+    hilum: Value  # size factor of hila
+    vessel: Value  # size factor of lung vessels
+    upper_vessel: Value  # size factor of the upper vessels against the lower ones
+    rib_gap: Value
+    breast: Value  # thickness of breast shadows
+    exposure: Value  # photons relative to the nominal exposure
+    vessel_seed: Value = 0
 
     def spine_x(self, y: Levels) -> np.ndarray | np.floating:
         """Sideways position of the spine at level y."""
@@ -70,6 +76,18 @@ class Anatomy:
         y = self.apex + down * (self.dome[side] - self.apex)
         inner, outer = self.lung_edges(y)
         return self.x + side * (inner + across * (outer - inner)), y
+
+
+def gather(people: Sequence[Anatomy]) -> Anatomy:
+    """The crowd of these people: each value becomes an array of shape (people, 1)."""
+
+    def column(values: Sequence[Value]) -> Value:
+        if isinstance(values[0], dict):
+            return {side: column([each[side] for each in values]) for side in values[0]}
+        return np.array(values)[:, None]
+
+    names = [field.name for field in fields(Anatomy)]
+    return Anatomy(**{name: column([getattr(each, name) for each in people]) for name in names})
 
 
 def sample_anatomy(rng: np.random.Generator) -> Anatomy:

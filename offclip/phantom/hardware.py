@@ -9,9 +9,10 @@ from offclip.phantom.anatomy import MU_SOFT
 from offclip.phantom.body import Chest, Map
 from offclip.phantom.changes import grade, pick_sides
 from offclip.phantom.findings import Finding
-from offclip.phantom.organs import Row, rib_rows, spine_radius
-from offclip.phantom.solids import add_ellipsoids, add_rods, ellipsoid, rod
+from offclip.phantom.organs import rib_rows, spine_radius
+from offclip.phantom.solids import Value, add_ellipsoids, add_rods, ellipsoid, rod
 
+Row = list[Value]
 MU_METAL = 0.30
 MU_CALCIUM = 0.08
 

@@ -8,12 +8,13 @@ from jaxtyping import UInt8
 
 from offclip.phantom import changes, hardware, lesions
 from offclip.phantom.anatomy import sample_anatomy
-from offclip.phantom.body import Chest, Map, build_chest
+from offclip.phantom.body import Chest, Map, build_chests
 from offclip.phantom.detector import expose
 from offclip.phantom.findings import Box, Finding
 from offclip.phantom.solids import FIELD_MM, make_grid
 
 SIZES = (32, 1024)
+_PIXELS_TOGETHER = 32 * 64**2  # of the chests drawn at a time: what fits in a core's cache
 _BOX_LEVEL = 0.1  # a lesion's box holds every pixel above this part of its largest thickness
 
 
@@ -86,44 +87,66 @@ def render(findings: Sequence[Finding], *, seed: int | Sequence[int], size: int 
     Raises:
         ValueError: an unknown class or a size out of range.
     """
-    if not isinstance(size, int | np.integer) or not SIZES[0] <= size <= SIZES[1]:
-        raise ValueError(
-            f"size: expected a whole number of pixels from {SIZES[0]} to {SIZES[1]}, got {size!r}; "
-            "choose 64, 96, 128 or 256"
-        )
-    findings = tuple(dict.fromkeys(findings))
-    kinds = [_kind(finding) for finding in findings]
-    entropy = [seed] if isinstance(seed, int | np.integer) else list(seed)
-    rng = np.random.Generator(np.random.PCG64(entropy))
-    person = sample_anatomy(rng)
-    streams = [np.random.Generator(np.random.PCG64([*entropy, 1 + i])) for i in range(len(kinds))]
-    for finding, kind, stream in zip(findings, kinds, streams, strict=True):
-        if kind.change:
-            kind.change(person, finding, stream)
-    grid = make_grid(int(size))
-    chest = build_chest(person, grid)
-    boxes: list[Box] = []
-    for finding, kind, stream in zip(findings, kinds, streams, strict=True):
-        maps = kind.draw(chest, finding, stream) if kind.draw else []
-        maps = maps + (kind.region(chest, finding) if kind.region else [])
-        boxes += [box for path in maps if (box := box_of(path, finding.name))]
-    image = expose(chest.attenuation(), FIELD_MM / size, person.exposure, rng)
-    return Phantom(image, tuple(boxes))
+    return render_many([findings], [seed], size=size)[0]
 
 
 def render_many(
     findings: Sequence[Sequence[Finding]], seeds: Sequence[int | Sequence[int]], *, size: int = 64
 ) -> list[Phantom]:
-    """``render`` for each pair of finding list and seed.
+    """``render`` for each pair of finding list and seed, several chests at a time.
 
     Raises:
         ValueError: as ``render``, or when the two lists differ in length.
     """
+    if not isinstance(size, int | np.integer) or not SIZES[0] <= size <= SIZES[1]:
+        raise ValueError(
+            f"size: expected a whole number of pixels from {SIZES[0]} to {SIZES[1]}, got {size!r}; "
+            "choose 64, 96, 128 or 256"
+        )
     if len(findings) != len(seeds):
         raise ValueError(
             f"seeds: expected one for each of {len(findings)} finding lists, got {len(seeds)}"
         )
-    return [render(f, seed=s, size=size) for f, s in zip(findings, seeds, strict=True)]
+    cases = [_Case(each, seed) for each, seed in zip(findings, seeds, strict=True)]
+    together = max(1, _PIXELS_TOGETHER // int(size) ** 2)
+    return [
+        phantom
+        for start in range(0, len(cases), together)
+        for phantom in _render(cases[start : start + together], int(size))
+    ]
+
+
+class _Case:
+    """What to draw, its streams of random numbers, and the person, changed by the findings."""
+
+    def __init__(self, findings: Sequence[Finding], seed: int | Sequence[int]):
+        unique = tuple(dict.fromkeys(findings))
+        entropy = [seed] if isinstance(seed, int | np.integer) else list(seed)
+        streams = [
+            np.random.Generator(np.random.PCG64([*entropy, 1 + i])) for i in range(len(unique))
+        ]
+        kinds = [_kind(finding) for finding in unique]
+        self.parts = list(zip(unique, kinds, streams, strict=True))
+        self.rng = np.random.Generator(np.random.PCG64(entropy))
+        self.person = sample_anatomy(self.rng)
+        for finding, kind, stream in self.parts:
+            if kind.change:
+                kind.change(self.person, finding, stream)
+
+
+def _render(cases: Sequence[_Case], size: int) -> list[Phantom]:
+    """Render cases whose maps are in memory together."""
+    phantoms = []
+    chests = build_chests([case.person for case in cases], make_grid(size))
+    for case, chest in zip(cases, chests, strict=True):
+        boxes: list[Box] = []
+        for finding, kind, stream in case.parts:
+            maps = kind.draw(chest, finding, stream) if kind.draw else []
+            maps = maps + (kind.region(chest, finding) if kind.region else [])
+            boxes += [box for path in maps if (box := box_of(path, finding.name))]
+        image = expose(chest.attenuation(), FIELD_MM / size, case.person.exposure, case.rng)
+        phantoms.append(Phantom(image, tuple(boxes)))
+    return phantoms
 
 
 def box_of(path: Map, label: str) -> Box | None:

@@ -6,17 +6,20 @@ solid at the pixel centres, so the sum over solids of length times attenuation c
 attenuation of the ray.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 Real = float | int | np.floating
+Value = Any  # a float for one solid, an array of shape (people, 1) for one solid of each person
 
 FIELD_MM = 330.0
 _MIN_RADIUS_PX = 0.75  # thinner solids are widened to this, at equal volume (pixel aperture)
-_SCATTER_PX = 12  # solids with larger windows are drawn one by one
+_GROUPS = (4, 12)  # half windows in pixels, drawn together; larger solids one by one
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,14 @@ def make_grid(size: int) -> Grid:
 
 
 def ellipsoid(
-    x: Real,
-    y: Real,
-    long: Real,
-    short: Real,
-    depth: Real,
-    angle: Real = 0.0,
-    tilt: Real = 0.0,
-) -> list[Real]:
+    x: Value,
+    y: Value,
+    long: Value,
+    short: Value,
+    depth: Value,
+    angle: Value = 0.0,
+    tilt: Value = 0.0,
+) -> list[Value]:
     """One row for ``add_ellipsoids``: centre, projected semi-axes, angle, longest chord (mm, rad).
 
     ``long`` lies at ``angle`` from the x axis in the image plane and is tilted out of it by
@@ -53,19 +56,30 @@ def ellipsoid(
     tilted solid has the semi-axis sqrt((long cos)^2 + (depth sin)^2), and since the volume is
     2/3 pi * chord * (silhouette semi-axes), the longest chord is 2 long depth / silhouette.
     """
-    flat = float(np.hypot(long * np.cos(tilt), depth * np.sin(tilt)))
+    flat = np.hypot(long * np.cos(tilt), depth * np.sin(tilt))
     return [x, y, flat, short, angle, 2.0 * long * depth / flat]
 
 
-def rod(x0: Real, y0: Real, x1: Real, y1: Real, radius: Real, tilt: Real = 0.0) -> list[Real]:
+def rod(
+    x0: Value, y0: Value, x1: Value, y1: Value, radius: Value, tilt: Value = 0.0
+) -> list[Value]:
     """One row for ``add_rods``: a round cylinder between two projected end points (mm).
 
     ``tilt`` is its angle out of the image plane: the chord grows by 1 / cos(tilt).
     """
-    length = float(np.hypot(x1 - x0, y1 - y0))
-    angle = float(np.arctan2(y1 - y0, x1 - x0))
-    chord = 2.0 * radius / float(np.cos(tilt))
+    length = np.hypot(x1 - x0, y1 - y0)
+    angle = np.arctan2(y1 - y0, x1 - x0)
+    chord = 2.0 * radius / np.cos(tilt)
     return [(x0 + x1) / 2, (y0 + y1) / 2, length / 2, radius, angle, chord]
+
+
+def table(solids: Sequence[Sequence[Value]]) -> Float[np.ndarray, "*people solids columns"]:
+    """Rows of one person or of a crowd as one array.
+
+    Each entry lists the columns of a row; a column may hold several solids in its last axis.
+    """
+    parts = [np.stack(np.broadcast_arrays(*map(np.atleast_1d, row)), axis=-1) for row in solids]
+    return np.concatenate(parts, axis=-2)
 
 
 Canvas = Float[np.ndarray, "*layers height width"]
@@ -109,7 +123,7 @@ def _add_solids(
         reach = np.maximum(reach, short)
     half = np.ceil(reach / grid.pixel + 0.5).astype(int)
     low = 0
-    for high in (4, _SCATTER_PX) if len(rows) > 3 else ():
+    for high in _GROUPS if len(rows) > 3 else ():
         group = (half > low) & (half <= high)
         if group.any():
             _scatter(stack, grid, rows[group], layers[group], int(half[group].max()), is_rod)
@@ -178,14 +192,19 @@ def _window(centre: Real, half: int, grid: Grid) -> slice:
 
 
 def add_arcs(
-    canvas: Float[np.ndarray, "height width"], grid: Grid, rows: Float[np.ndarray, "arcs 8"]
+    canvas: Canvas,
+    grid: Grid,
+    rows: Float[np.ndarray, "arcs 8"],
+    layers: Int[np.ndarray, " arcs"] | None = None,
 ) -> None:
     """Add tubes along elliptic arcs y = y0 + b sqrt(1 - ((x - x0) / a)^2) to ``canvas``.
 
     Rows hold x0, y0, a, b (negative: the upper half of the ellipse), x_from, x_to, radius and a
-    density factor. The tube is taken as locally straight: the distance of a pixel to its axis is
-    the vertical distance times the cosine of the slope, exact to first order in curvature.
+    density factor; ``layers`` as for ``add_ellipsoids``. The tube is taken as locally straight: the
+    distance of a pixel to its axis is the vertical distance times the cosine of the slope, exact
+    to first order in curvature.
     """
+    layers = np.zeros(len(rows), dtype=int) if layers is None else layers
     x0, y0, a, b, start, stop, radius, density = (rows[:, i : i + 1] for i in range(8))
     t = (grid.axis[None, :] - x0) / a
     inside = (np.abs(t) < 0.985) & (grid.axis >= start) & (grid.axis <= stop)
@@ -203,45 +222,46 @@ def add_arcs(
     distance = ((line + 0.5) * grid.pixel - FIELD_MM / 2 - axis_y[:, None]) * (cos / wide)[:, None]
     chord = np.sqrt(np.maximum(1 - distance * distance, 0)) * peak[:, None]
     size = grid.size
-    flat = np.where((line >= 0) & (line < size), line * size + column[:, None], size * size)
-    total = np.bincount(flat.ravel(), weights=chord.ravel(), minlength=size * size + 1)
-    canvas += total[:-1].reshape(size, size).astype(np.float32)
+    flat = (layers[arc, None] * size + line) * size + column[:, None]
+    flat = np.where((line >= 0) & (line < size), flat, canvas.size)
+    total = np.bincount(flat.ravel(), weights=chord.ravel(), minlength=canvas.size + 1)
+    canvas += total[:-1].reshape(canvas.shape).astype(np.float32)
 
 
 def stacked(
     grid: Grid,
-    centre: Float[np.ndarray, " height"],
-    half_width: Float[np.ndarray, " height"],
-    half_depth: Float[np.ndarray, " height"],
+    centre: Float[np.ndarray, "*people height"],
+    half_width: Float[np.ndarray, "*people height"],
+    half_depth: Float[np.ndarray, "*people height"],
     power: int = 2,
-) -> Float[np.ndarray, "height width"]:
+) -> Float[np.ndarray, "*people height width"]:
     """Path through a solid whose horizontal sections are (super-)ellipses, one per image row.
 
     Rows of ``half_width`` <= 0 are empty. Chord: 2 depth sqrt(1 - |x - c|^p / w^p).
     """
-    wide = np.maximum(half_width, 1e-3)[:, None]
-    u = (grid.axis[None, :] - centre[:, None]) / wide
+    wide = np.maximum(half_width, 1e-3)[..., None]
+    u = (grid.axis - centre[..., None]) / wide
     u *= u
     if power == 4:
         u *= u
     np.subtract(1, u, out=u)
     np.maximum(u, 0, out=u)
     np.sqrt(u, out=u)
-    u *= np.where(half_width > 0, 2 * half_depth, 0)[:, None]
+    u *= np.where(half_width > 0, 2 * half_depth, 0)[..., None]
     return u
 
 
 def dome(
-    grid: Grid, x: Real, top: Real, half_width: Real, height: Real, half_depth: Real
-) -> Float[np.ndarray, "height width"]:
+    grid: Grid, x: Value, top: Value, half_width: Value, height: Value, half_depth: Value
+) -> Float[np.ndarray, "*people height width"]:
     """Path through a half ellipsoid that stands on an elliptic cylinder (a diaphragm dome).
 
     The top of the dome is at ``top``; below ``top + height`` the section stays constant.
     """
-    v = np.minimum((grid.axis - (top + height)) / height, 0)
-    u = (grid.axis - x) / half_width
-    inside = 1 - (v * v)[:, None] - (u * u)[None, :]
+    v = (np.minimum((grid.axis - (top + height)) / height, 0)).astype(np.float32)
+    u = ((grid.axis - x) / half_width).astype(np.float32)
+    inside = 1 - (v * v)[..., :, None] - (u * u)[..., None, :]
     np.maximum(inside, 0, out=inside)
     np.sqrt(inside, out=inside)
-    inside *= 2 * half_depth
+    inside *= np.asarray(2 * half_depth, dtype=np.float32)[..., None]
     return inside

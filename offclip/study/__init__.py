@@ -4,7 +4,7 @@ from offclip.study.evidence import study_records
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, finished_run, load_model, run
 from offclip.study.sweep import sweep
-from offclip.study.tables import overview, pooled
+from offclip.study.tables import overview, pooled, recorded
 from offclip.study.variants import VARIANTS, RunConfig, Variant, run_config
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "overview",
     "pooled",
     "protocol",
+    "recorded",
     "run",
     "run_config",
     "study_records",

@@ -129,9 +129,14 @@ def _mean(runs: Sequence[Measured], metric: str, detail: str) -> tuple[float, np
 
 
 def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None) -> Record:  # type: ignore[no-untyped-def]
-    """A record of one run, or of several (``runs``) without a seed."""
-    config, about = measured.run.config, measured.run.about
+    """A record of one run, or of several (``runs``) without a seed, which names all of them."""
+    config = measured.run.config
     several = runs is not None
+    abouts = [each.run.about for each in runs or [measured]]
+
+    def named(key: str) -> str:
+        return ", ".join(dict.fromkeys(str(about[key]) for about in abouts))
+
     return Record(
         dataset=DATASET,
         split=measured.split,
@@ -146,12 +151,10 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
         interval=None if interval is None else (interval.low, interval.high),
         interval_method=None if interval is None else (OVER_SEEDS if several else BOOTSTRAP),
         n=len(measured.cases) if n is None else n,
-        config=str(about["config"]),
-        commit=str(about["commit"]),
-        device=str(about["device"]),
-        minutes=sum(float(r.run.about["minutes"]) for r in runs)
-        if several
-        else float(about["minutes"]),
+        config=named("config"),
+        commit=named("commit"),
+        device=named("device"),
+        minutes=sum(float(about["minutes"]) for about in abouts),
     )
 
 

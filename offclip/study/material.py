@@ -1,12 +1,14 @@
 """What a run works on: the curated records, their splits, texts and rendered images."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
 
-from offclip.data.batches import PhantomImages, to_tensor
+from offclip.data.batches import PhantomImages, renderer_version, to_tensor
 from offclip.data.curate import findings_of
 from offclip.data.manifests import load_manifest
 from offclip.evaluation import Protocol
@@ -33,12 +35,20 @@ class Material:
             cases = cases[cases["is_normal"] | drawn]
         return cases.reset_index(drop=True)
 
-    def steps(self, epochs: int, batch_size: int) -> int:
-        """Optimiser steps of so many passes over the drawable training cases, at least one.
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the records and the renderer: runs on other data do not share a folder."""
+        content = self.records.to_json(orient="records").encode()
+        return hashlib.sha256(content + renderer_version().to_bytes(4)).hexdigest()[:12]
+
+    def budget(self, epochs: int, batch_size: int) -> dict[str, int]:
+        """Settings of :func:`run_config` for so many passes over the drawable training cases.
 
         Filtered variants have fewer studies and get the same steps: the same budget.
         """
-        return max(1, epochs * len(self.cases("train")) // batch_size)
+        steps = max(1, epochs * len(self.cases("train")) // batch_size)
+        every = max(1, steps // 6)
+        return {"steps": steps, "validate_every": every, "batch_size": batch_size}
 
     def pictures(self, cases: pd.DataFrame, size: int) -> PhantomImages:
         """The draws of these cases."""

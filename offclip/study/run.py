@@ -31,9 +31,6 @@ from offclip.study.variants import VARIANTS, RunConfig
 from offclip.training import TrainResult, load_weights, train
 
 SPLITS = ("validation", "test")
-# The validation metric that chooses the checkpoint, for every variant: the mean AUC of the abnormal
-# classes, as published models are chosen. Normality has no say in it.
-SELECT = "abnormal_auc_pos"
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,20 @@ class Run:
         return pd.read_json(self.folder / "log.jsonl", lines=True)
 
 
-def run_folder(out: str | Path, config: RunConfig) -> Path:
-    """The folder of a configuration: its names, and a hash of everything else."""
+def run_hash(config: RunConfig, material: Material) -> str:
+    """Names everything that decides the outcome of a run: configuration, records and renderer."""
+    return config_hash({**dataclasses.asdict(config), "data": material.fingerprint})
+
+
+def run_folder(out: str | Path, config: RunConfig, material: Material) -> Path:
+    """The folder of a run: its names, and a hash of everything else."""
     name = f"{config.variant}-{config.model.head}-{config.train.seed}"
-    return Path(out) / f"{name}-{config_hash(dataclasses.asdict(config))}"
+    return Path(out) / f"{name}-{run_hash(config, material)}"
 
 
-def finished_run(out: str | Path, config: RunConfig) -> Run | None:
+def finished_run(out: str | Path, config: RunConfig, material: Material) -> Run | None:
     """The run if it is finished, else None."""
-    folder = run_folder(out, config)
+    folder = run_folder(out, config, material)
     if not (folder / "run.json").exists():
         return None
     return Run(folder, config, json.loads((folder / "run.json").read_text(encoding="utf-8")))
@@ -84,11 +86,11 @@ def run(
     report: Callable[[str], None] | None = None,
 ) -> Run:
     """Train and score; a finished run is returned, an interrupted one goes on."""
-    done = finished_run(out, config)
+    done = finished_run(out, config, material)
     if done:
         return done
     started = time.perf_counter()
-    folder, asked = run_folder(out, config), protocol()
+    folder, asked = run_folder(out, config, material), protocol()
     model, tokenizer, result, texts = _trained(config, material, folder, asked, report)
     for split in SPLITS:
         cases = material.cases(split, drawable=False)
@@ -102,7 +104,7 @@ def run(
             hits.to_parquet(temporary)
     scoring = time.perf_counter() - started
     about = {
-        "config": config_hash(dataclasses.asdict(config)),
+        "config": run_hash(config, material),
         "commit": commit_of_code(),
         "device": device_name(),
         "minutes": max(result.seconds, scoring) / 60,
@@ -148,7 +150,7 @@ def _trained(
 
     torch.manual_seed(config.train.seed)
     model = ImageTextModel(config.model, len(tokenizer))
-    result = train(model, batches, validate, config.train, folder, select=SELECT, report=report)
+    result = train(model, batches, validate, config.train, folder, report=report)
     tokenizer.save_pretrained(folder / "tokenizer")
     counts = {
         "kept": texts.kept,

@@ -37,7 +37,7 @@ def sweep(
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1, got {jobs}")
     say = report or (lambda line: None)
-    waiting = [config for config in configs if finished_run(out, config) is None]
+    waiting = [config for config in configs if finished_run(out, config, material) is None]
     if jobs == 1:
         for config in waiting:
             say(f"{config.variant}, {config.model.head}, seed {config.train.seed}")
@@ -59,8 +59,14 @@ def sweep(
 
 def _draw_once(configs: Sequence[RunConfig], material: Material) -> None:
     """Render the training draws before the processes start, so that none is rendered twice."""
-    for size, draws in {(config.model.image_size, config.draws) for config in configs}:
-        pictures = material.pictures(material.cases("train"), size)
+    cases = material.cases("train")
+    needed: dict[int, int] = {}
+    for config in configs:
+        epochs = 1 + config.train.steps * config.train.batch_size // len(cases)
+        size = config.model.image_size
+        needed[size] = max(needed.get(size, 0), min(config.draws, epochs))
+    for size, draws in needed.items():
+        pictures = material.pictures(cases, size)
         for number in range(draws):
             pictures.draw(1 + number)
 

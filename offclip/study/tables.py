@@ -1,6 +1,11 @@
 """Tables from evidence records, for figures and the book's pages."""
 
+from pathlib import Path
+
 import pandas as pd
+
+from offclip.evaluation import read_evidence
+from offclip.study.material import DATASET
 
 VARIANT_ORDER = [
     "infonce, raw",
@@ -12,6 +17,23 @@ VARIANT_ORDER = [
     "offdiag_soft+filter",
     "offclip",
 ]
+
+
+def recorded(folder: str | Path, *, head: str = "cross_attention") -> pd.DataFrame:
+    """The study's evidence records of one head from the JSON files of ``folder``.
+
+    Raises:
+        FileNotFoundError: there are none; the message says where they come from.
+    """
+    table = read_evidence(*sorted(Path(folder).glob("*.json")))
+    table = table[(table["dataset"] == DATASET) & (table["head"] == head)]
+    if table.empty:
+        raise FileNotFoundError(
+            f"records: expected evidence of the {head!r} head in JSON files of {str(folder)!r}, "
+            "found none; they come with the repository (git checkout -- book/results), "
+            "and python -m offclip study makes them anew"
+        )
+    return table.reset_index(drop=True)
 
 
 def labels(records: pd.DataFrame) -> pd.Series:

@@ -49,7 +49,7 @@ class RunConfig:
     variant: str
     prompting: str = "prompted"
     threshold: float = 0.5
-    draws: int = 16
+    draws: int = 3
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 

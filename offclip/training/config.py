@@ -27,6 +27,8 @@ class TrainConfig:
         weight_decay: of AdamW.
         clip_norm: largest gradient norm.
         validate_every: steps between validations; the best checkpoint is one of these.
+        select: the validation metric that chooses the checkpoint, higher is better. Default: the
+            mean AUC of the abnormal classes, as published models are chosen; normality has no say.
         seed: of weights, batches and dropout.
     """
 
@@ -42,6 +44,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     validate_every: int = 60
+    select: str = "abnormal_auc_pos"
     seed: int = 0
 
     def __post_init__(self) -> None:

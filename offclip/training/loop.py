@@ -59,10 +59,9 @@ def train(
     config: TrainConfig,
     folder: str | Path,
     *,
-    select: str = "selection",
     report: Callable[[str], None] | None = None,
 ) -> TrainResult:
-    """Train ``model``; keep the checkpoint with the highest ``validate(model)[select]``.
+    """Train ``model``; keep the checkpoint that validation finds best.
 
     Interrupted runs go on from the last validation when called again with the same folder and
     configuration; a finished run is loaded, not repeated. On return ``model`` holds the best
@@ -72,14 +71,14 @@ def train(
         model: as initialised with ``config.seed`` by the caller.
         batches: ``batches(epoch)`` yields mappings with ``images``, ``input_ids``,
             ``attention_mask``, ``is_normal`` and ``ids`` (named in errors).
-        validate: called with the model in eval mode without gradients.
+        validate: called with the model in eval mode without gradients; gives ``config.select``.
         config: every setting.
         folder: for checkpoints and log; written atomically.
-        select: the validation metric that chooses the checkpoint, higher is better.
         report: gets one line a validation, for example ``print``.
 
     Raises:
-        ValueError: ``folder`` holds a run of another configuration, or an epoch has no batch.
+        ValueError: ``folder`` holds a run of another configuration, an epoch has no
+            batch, or validation does not give ``config.select``.
         FloatingPointError: the loss is not finite; the message names step and studies.
     """
     accelerator = Accelerator()
@@ -107,19 +106,19 @@ def train(
         progress.step += 1
         if progress.step % config.validate_every and progress.step < config.steps:
             continue
-        metrics = _validated(model, validate)
+        metrics = _validated(model, validate, config)
         losses = {f"loss_{name}": fmean(terms[name] for terms in since) for name in since[0]}
         entry: Metrics = {"step": progress.step, **losses, **metrics}
         since = []
         entry["learning_rate"] = learning_rate(config, progress.step - 1)
         entry["seconds"] = progress.seconds = time.perf_counter() - started
         progress.log.append(entry)
-        if not progress.best or metrics[select] > progress.best[select]:
+        if not progress.best or metrics[config.select] > progress.best[config.select]:
             progress.best = {"step": progress.step, **metrics}
             save_weights(folder / "best.safetensors", accelerator.unwrap_model(model))
         save_progress(folder, progress, model, optimizer)
         if report:
-            report(_line(entry, config, select))
+            report(_line(entry, config))
     return _finish(folder, accelerator.unwrap_model(model), progress)
 
 
@@ -179,16 +178,22 @@ def _step(
     return {name: term.item() for name, term in terms.items()}
 
 
-def _validated(model: ImageTextModel, validate: Validate) -> dict[str, float]:
+def _validated(model: ImageTextModel, validate: Validate, config: TrainConfig) -> dict[str, float]:
     model.eval()
     with torch.no_grad():
-        return validate(model)
+        metrics = validate(model)
+    if config.select not in metrics:
+        raise ValueError(
+            f"select: expected one of the validation metrics {', '.join(metrics)}; "
+            f"got {config.select!r}"
+        )
+    return metrics
 
 
-def _line(entry: Metrics, config: TrainConfig, select: str) -> str:
+def _line(entry: Metrics, config: TrainConfig) -> str:
     return (
         f"step {entry['step']:>5.0f}/{config.steps}  loss {entry['loss_total']:.3f}  "
-        f"{select} {entry[select]:.3f}  {entry['seconds']:.0f} s"
+        f"{config.select} {entry[config.select]:.3f}  {entry['seconds']:.0f} s"
     )
 
 

@@ -56,9 +56,11 @@ def test_a_second_run_returns_the_saved_result(archive, tmp_path):
     assert (tmp_path / "records.parquet").stat().st_mtime_ns == before
     assert again.records.equals(first.records)
     assert again.classifier == first.classifier
-    other = curate(tmp_path, reports=archive, seed=1)
+    assert curate(tmp_path).records.equals(first.records), "a folder keeps its reports and seed"
+    other = curate(tmp_path, seed=1)
     assert (tmp_path / "records.parquet").stat().st_mtime_ns != before
     assert list(other.records["split"]) != list(first.records["split"])
+    assert curate(tmp_path).records.equals(other.records)
 
 
 @pytest.mark.parametrize("name", ["records.parquet", "classifier.json", "counts.json"])

@@ -113,6 +113,16 @@ def test_seeds_differ_and_may_be_sequences() -> None:
     assert stack[0].boxes == ()
 
 
+def test_an_image_does_not_depend_on_what_is_drawn_beside_it() -> None:
+    names = sorted(FINDINGS)
+    findings = [(Finding(names[i % len(names)]), Finding(names[-i % 26])) for i in range(70)]
+    together = render_many(findings, list(range(70)))
+    for seed in (0, 31, 32, 69):
+        alone = render(findings[seed], seed=seed)
+        np.testing.assert_array_equal(together[seed].image, alone.image)
+        assert together[seed].boxes == alone.boxes
+
+
 @pytest.mark.parametrize("size", [64, 96, 128, 256])
 def test_same_anatomy_at_every_size(size: int) -> None:
     image = render((), seed=5, size=size).image

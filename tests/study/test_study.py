@@ -50,7 +50,7 @@ def test_interrupted_between_training_and_scoring(material, tmp_path):
     scores = done.scores("test")
     (done.folder / "run.json").unlink()
     (done.folder / "scores_test.parquet").unlink()
-    assert finished_run(tmp_path, config()) is None
+    assert finished_run(tmp_path, config(), material) is None
     assert run(config(), material, tmp_path).scores("test").equals(scores)
 
 
@@ -138,4 +138,4 @@ def test_bad_settings_are_named(call, message):
 def test_too_large_a_batch(material, tmp_path):
     with pytest.raises(ValueError, match="batch_size: expected at most 35"):
         run(config(batch_size=64), material, tmp_path)
-    assert not (run_folder(tmp_path, config(batch_size=64)) / "run.json").exists()
+    assert not (run_folder(tmp_path, config(batch_size=64), material) / "run.json").exists()

@@ -11,7 +11,7 @@ from offclip.training import TrainConfig, load_weights, train
 from offclip.training.loop import learning_rate
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)
-CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3)
+CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3, select="accuracy")
 
 
 def new_model(seed=0):
@@ -42,7 +42,7 @@ def validate(model):
     batch = next(batches(99))
     scores = model(batch["images"], batch["input_ids"], batch["attention_mask"]).mean
     right = batch["input_ids"][scores.argmax(dim=1), 1] == batch["input_ids"][:, 1]
-    return {"selection": right.float().mean().item()}
+    return {"accuracy": right.float().mean().item()}
 
 
 @pytest.mark.parametrize("loss", ["infonce", "offdiag_bce", "offdiag_soft", "offclip"])
@@ -52,12 +52,12 @@ def test_learns_and_logs(loss, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 40, 60]
     assert lines[-1]["loss_total"] < lines[0]["loss_total"]
-    assert result.best["selection"] >= (0.5 if loss == "offdiag_bce" else 0.75)
+    assert result.best["accuracy"] >= (0.5 if loss == "offdiag_bce" else 0.75)
     dumped = json.loads((tmp_path / "config.json").read_text())
     assert dumped["train"]["loss"] == loss and dumped["model"]["dim"] == 16
     model = new_model(seed=5)
     load_weights(tmp_path / "best.safetensors", model)
-    assert validate(model.eval())["selection"] == result.best["selection"]
+    assert validate(model.eval())["accuracy"] == result.best["accuracy"]
 
 
 def test_interrupted_run_ends_with_the_same_weights(tmp_path):
@@ -99,6 +99,12 @@ def test_folder_of_another_run_is_refused(tmp_path):
     other = dataclasses.replace(CONFIG, learning_rate=1e-4)
     with pytest.raises(ValueError, match=r"learning_rate was 0.003, now 0.0001"):
         train(new_model(), batches, validate, other, tmp_path)
+
+
+def test_unknown_selection_metric_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"select: expected one of .* accuracy; got 'f1'"):
+        train(new_model(), batches, validate, dataclasses.replace(CONFIG, select="f1"), tmp_path)
+    assert not (tmp_path / "best.safetensors").exists()
 
 
 def test_epoch_without_a_batch(tmp_path):
