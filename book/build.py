@@ -14,6 +14,7 @@ from pathlib import Path
 from book.checks import page_faults, toc_files, toc_notebooks
 from book.execute import EXECUTED, NOTEBOOKS, ROOT, NotebookFailed, execute_all
 from book.parameters import load_parameters
+from book.privacy import privacy_faults
 from book.vendor import fetch_mathjax
 
 BOOK = ROOT / "book"
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Build the book; return the exit code."""
     parser = argparse.ArgumentParser(description="Execute the notebooks and build the book.")
     parser.add_argument("--params", default="laptop", help="file in notebooks/params")
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds for one notebook")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds for one notebook")
     options = parser.parse_args(arguments)
     start = time.monotonic()
     try:
@@ -58,6 +59,11 @@ def build(params: str, limit: float) -> None:
     build_pages()
     if faults := page_faults(HTML):
         raise ValueError("the built pages are not whole:\n" + "\n".join(faults))
+    if faults := privacy_faults(HTML, EXECUTED):
+        raise ValueError(
+            f"the pages in {HTML} must not be published (see book/data-access.md):\n"
+            + "\n".join(faults)
+        )
 
 
 def find_notebooks() -> list[Path]:
