@@ -66,7 +66,7 @@ def test_pixels_and_folder_of_an_executed_notebook(tmp_path):
     cells[1].outputs = [nbformat.v4.new_output("display_data", {"text/plain": "figure"})]
     path = tmp_path / "book" / "notebooks" / "n.ipynb"
     path.parent.mkdir(parents=True)
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
     nbformat.write(notebook, path)
     assert data_folder(path) == tmp_path / "runs" / "data"
