@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.call(options)
-    except (ValueError, OSError, FloatingPointError, KeyError) as error:
+    except (ValueError, OSError, ArithmeticError, KeyError, RuntimeError) as error:
         print(f"offclip {options.command}: {error}", file=sys.stderr)
         return 1
     return 0

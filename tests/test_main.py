@@ -6,6 +6,7 @@ from importlib import import_module
 import pytest
 
 from offclip.__main__ import main
+from offclip.data.fetch import SourceUnreachable
 from offclip.study import material as material_module
 from tests.study.conftest import SMALL, all_records
 
@@ -75,3 +76,12 @@ def test_bad_options_are_one_line(world, arguments, message, capsys):
 def test_prompts_and_classes_come_from_the_manifest():
     asked = material_module.protocol()
     assert "there is no pneumothorax" in asked.prompts and len(asked.normal_prompts) >= 6
+
+
+def test_no_source_answers_is_a_message_not_a_traceback(monkeypatch, capsys):
+    def unreachable(*_, **__):
+        raise SourceUnreachable("openi_reports: no source could be reached")
+
+    monkeypatch.setattr(import_module("offclip.data.fetch"), "fetch", unreachable)
+    assert main(["fetch", "openi_reports"]) == 1
+    assert capsys.readouterr().err == ("offclip fetch: openi_reports: no source could be reached\n")

@@ -143,7 +143,7 @@ def xml_files(path: str | Path) -> Iterator[tuple[str, bytes | None]]:
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(
             f"{path}: expected a whole .tgz archive, got one that is damaged or cut short "
-            f"({error}); delete it and fetch it again"
+            f"({str(error).splitlines()[0]}); delete it and fetch it again"
         ) from error
 
 
