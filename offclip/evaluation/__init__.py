@@ -8,7 +8,7 @@ from offclip.evaluation.evidence import (
     read_evidence,
     write_evidence,
 )
-from offclip.evaluation.grounding import pointing_game
+from offclip.evaluation.grounding import bootstrap_pointing, pointing_game
 from offclip.evaluation.metrics import (
     Interval,
     auc,
@@ -26,6 +26,7 @@ __all__ = [
     "attention_maps",
     "auc",
     "bootstrap_auc",
+    "bootstrap_pointing",
     "class_scores",
     "commit_of_code",
     "config_hash",

@@ -58,3 +58,34 @@ def pointing_game(
                 hit = bool(inside.ravel()[maps[i, c].argmax()])
                 found.append((image, label, hit, float(inside.mean())))
     return pd.DataFrame(found, columns=["id", "label", "hit", "chance"])
+
+
+def bootstrap_pointing(
+    hits: pd.DataFrame,
+    ids: Sequence[str],
+    weights: Float[np.ndarray, "resample image"],
+    *,
+    least: int,
+) -> dict[str, tuple[float, Float[np.ndarray, " resample"]]]:
+    """Hit rate of each class and its resamples; ``mean`` is the mean over the classes.
+
+    Args:
+        hits: as :func:`pointing_game` gives them.
+        ids: image ids, in the order of the columns of ``weights``.
+        weights: how often each image is drawn in each resample.
+        least: classes with fewer cases are left out.
+
+    Raises:
+        KeyError: an image of ``hits`` is not among ``ids``.
+    """
+    drawn = pd.DataFrame(weights.T, index=pd.Index(ids))
+    answers = {}
+    for label, cases in hits.groupby("label"):
+        if len(cases) >= least:
+            hit, times = cases["hit"].to_numpy(dtype=float), drawn.loc[cases["id"]].to_numpy()
+            with np.errstate(invalid="ignore"):
+                answers[str(label)] = (float(hit.mean()), hit @ times / times.sum(axis=0))
+    if answers:
+        values, resampled = zip(*answers.values(), strict=True)
+        answers["mean"] = (float(np.mean(values)), np.nanmean(resampled, axis=0))
+    return answers

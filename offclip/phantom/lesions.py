@@ -62,32 +62,23 @@ def _count(finding: Finding, rng: np.random.Generator) -> int:
 
 def opacity(chest: Chest, finding: Finding, rng: np.random.Generator) -> list[Map]:
     """Hazy, ill-defined density."""
-    size, density = grade(finding, 17, 22, 30), grade(finding, 0.62, 0.7, 0.85)
-    return _clouds(chest, finding, rng, 0.55, (0.6, 0.93), size, 55, density)
+    out = []
+    for side in pick_sides(finding, rng, 0.55):
+        for _ in range(_count(finding, rng)):
+            x, y = place(chest, finding, side, rng, (0.6, 0.93))
+            path = _cloud(chest, x, y, grade(finding, 17, 22, 30), 55, rng)
+            out.append(_fill(chest, path, grade(finding, 0.62, 0.7, 0.85)))
+    return out
 
 
 def consolidation(chest: Chest, finding: Finding, rng: np.random.Generator) -> list[Map]:
     """Larger and denser region of lung filled with fluid."""
-    size, density = grade(finding, 26, 33, 44), grade(finding, 0.75, 0.85, 1.0)
-    return _clouds(chest, finding, rng, 0.58, (0.55, 0.93), size, 95, density)
-
-
-def _clouds(
-    chest: Chest,
-    finding: Finding,
-    rng: np.random.Generator,
-    right: float,
-    usual: tuple[float, float],
-    size: Real,
-    depth: Real,
-    density: float,
-) -> list[Map]:
-    """One cloud, or several, in each lung of the finding; arguments as of the parts it calls."""
     out = []
-    for side in pick_sides(finding, rng, right):
+    for side in pick_sides(finding, rng, 0.58):
         for _ in range(_count(finding, rng)):
-            x, y = place(chest, finding, side, rng, usual)
-            out.append(_fill(chest, _cloud(chest, x, y, size, depth, rng), density))
+            x, y = place(chest, finding, side, rng, (0.55, 0.93))
+            path = _cloud(chest, x, y, grade(finding, 26, 33, 44), 95, rng)
+            out.append(_fill(chest, path, grade(finding, 0.75, 0.85, 1.0)))
     return out
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from offclip.evaluation import (
     Record,
+    bootstrap_pointing,
     measure,
     percentile_interval,
     questions,
@@ -25,12 +26,13 @@ Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
 
 @dataclass(frozen=True)
 class Measured:
-    """AUCs of one run on the cases of one evidence split, with their resamples."""
+    """Answers of one run on the cases of one evidence split, with their resamples."""
 
     run: Run
     split: str
     cases: pd.DataFrame
     answers: Answers
+    counts: Mapping[tuple[str, str], int]  # cases behind an answer, where they are not all
 
 
 def measure_run(run: Run, material: Material, split: str) -> Measured:
@@ -41,17 +43,26 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     scored = "validation" if split == "validation" else "test"
     cases = material.cases(scored, drawable=split != "test_all")
     weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
-    return Measured(
-        run, split, cases, measure(questions(run.scores(scored), cases, protocol()), weights)
-    )
+    asked = protocol()
+    answers = measure(questions(run.scores(scored), cases, asked), weights)
+    hits, counts = run.pointing() if split == "test" else None, {}
+    if hits is not None:
+        found = bootstrap_pointing(
+            hits, list(cases["study_id"]), weights, least=asked.min_positives
+        )
+        answers |= {("pointing", label): answer for label, answer in found.items()}
+        by_class = hits["label"].value_counts().to_dict()
+        by_class["mean"] = int(hits["label"].isin(list(found)).sum())
+        counts = {("pointing", label): by_class[label] for label in found}
+    return Measured(run, split, cases, answers, counts)
 
 
 def run_records(measured: Measured, material: Material) -> list[Record]:
-    """Records of one seed: every AUC, balanced accuracy at validation's threshold, pointing."""
-    records = [
-        _record(measured, metric, detail, value, percentile_interval(value, resampled))
-        for (metric, detail), (value, resampled) in measured.answers.items()
-    ]
+    """Records of one seed: AUCs, pointing, chance, balanced accuracy at validation's threshold."""
+    records = []
+    for key, (value, resampled) in measured.answers.items():
+        interval = percentile_interval(value, resampled)
+        records.append(_record(measured, *key, value, interval, n=measured.counts.get(key)))
     if measured.split != "test":
         return records
     run, asked = measured.run, protocol()
@@ -65,22 +76,20 @@ def run_records(measured: Measured, material: Material) -> list[Record]:
         for prompt, value in accuracy.items()
     ]
     hits = run.pointing()
-    return records if hits is None else records + _pointing(measured, hits, asked.min_positives)
+    return records if hits is None else records + _chance(measured, hits)
 
 
-def _pointing(measured: Measured, hits: pd.DataFrame, least: int) -> list[Record]:
-    """Pointing and its chance level by class with enough cases, and the mean over these."""
-    counts = hits.groupby("label").size()
-    shown = hits[hits["label"].isin(counts[counts >= least].index)]
-    means = shown.groupby("label")[["hit", "chance"]].mean()
-    records = []
-    for metric, column in (("pointing", "hit"), ("pointing_chance", "chance")):
-        for label, value in means[column].items():
-            n = int(counts[label])
-            records.append(_record(measured, metric, str(label), float(value), n=n))
-        overall = float(means[column].mean())
-        records.append(_record(measured, metric, "mean", overall, n=len(shown)))
-    return records
+def _chance(measured: Measured, hits: pd.DataFrame) -> list[Record]:
+    """The pointing of a blind guess, for each class that has a pointing answer, and the mean."""
+    chance = hits.groupby("label")["chance"].mean()
+    labels = [detail for metric, detail in measured.answers if metric == "pointing"]
+    values = {label: float(chance[label]) for label in labels if label != "mean"}
+    if values:
+        values["mean"] = float(np.mean(list(values.values())))
+    return [
+        _record(measured, "pointing_chance", label, value, n=measured.counts["pointing", label])
+        for label, value in values.items()
+    ]
 
 
 def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Record]:
@@ -90,7 +99,8 @@ def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Reco
     for (metric, detail), _ in first.answers.items():
         value, resampled = _mean(runs, metric, detail)
         interval = percentile_interval(value, resampled)
-        combined.append(_record(first, metric, detail, value, interval, runs=runs))
+        n = first.counts.get((metric, detail))
+        combined.append(_record(first, metric, detail, value, interval, n=n, runs=runs))
     without: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.interval is None:
@@ -104,7 +114,7 @@ def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Reco
 def differences(
     runs: Sequence[Measured], baseline: Sequence[Measured], names: tuple[str, str]
 ) -> list[Record]:
-    """Paired difference of every AUC, both means over their seeds, on the same resamples."""
+    """Paired difference of every answer, both means over their seeds, on the same resamples."""
     records = []
     for metric, detail in runs[0].answers:
         value, resampled = _mean(runs, metric, detail)
@@ -117,6 +127,7 @@ def differences(
                 f"{names[0]} minus {names[1]}: {detail}",
                 interval.value,
                 interval,
+                n=runs[0].counts.get((metric, detail)),
                 runs=[*runs, *baseline],
             )
         )
@@ -150,7 +161,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
         unit="",
         interval=None if interval is None else (interval.low, interval.high),
         interval_method=None if interval is None else (OVER_SEEDS if several else BOOTSTRAP),
-        n=len(measured.cases) if n is None else n,
+        n=n or len(measured.cases),
         config=named("config"),
         commit=named("commit"),
         device=named("device"),
@@ -183,5 +194,5 @@ def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list
 
 
 def _is_class(record: Record) -> bool:
-    """AUC of a single abnormal class, which is recorded for the test split alone."""
-    return record.metric.startswith("abnormal") and not record.detail.endswith("mean")
+    """A value of a single abnormal class, which is recorded for the test split alone."""
+    return record.metric.startswith(("abnormal", "pointing")) and not record.detail.endswith("mean")
