@@ -92,7 +92,7 @@ def semantic_targets(
         temperature: positive; small values come near to :func:`same_findings_targets`.
 
     Returns:
-        Matrix in the dtype of the vectors (half precision: float32), values in (0, 1], without
+        Matrix in the dtype of the vectors (float32 for half precision), values in (0, 1], without
         gradient. A vector of zeros (no label) has cosine 1 with another one, and 0 with the rest.
 
     Raises:
