@@ -51,9 +51,7 @@ def chunked_info_nce(
     )
     everyone = images.new_full((len(images),), 1 / len(images))
     positives = (images * texts).sum(dim=1)
-    return _cross_entropy(
-        images, texts, scale, (positives, positives), everyone, chunk_size
-    ) + _unseen(bias)
+    return _cross_entropy(images, texts, scale, positives, everyone, chunk_size) + _unseen(bias)
 
 
 def chunked_off_diagonal_loss(
@@ -95,10 +93,7 @@ def chunked_off_diagonal_loss(
     if form == "bce":
         weights = images.new_tensor(_cell_weights(is_normal, balance))
         return sigmoid_cell_sum(images, texts, scale, bias, is_normal, weights, chunk_size)
-    positives = (
-        _mean_positive(images, texts, is_normal),
-        _mean_positive(texts, images, is_normal),
-    )
+    positives = _mean_positive(images, texts, is_normal)
     weight = 1 / _row_counts(is_normal, balance).to(images.dtype)
     return _cross_entropy(images, texts, scale, positives, weight, chunk_size) + _unseen(bias)
 
@@ -176,31 +171,38 @@ def _inputs(
         raise ValueError("image_features: expected at least one pair, got an empty batch")
     check_positive("chunk_size", chunk_size)
     images, texts = full_precision(image_features), full_precision(text_features)
-    scale = torch.as_tensor(logit_scale).reshape(()).to(images)
+    scale = _number(logit_scale, images)
     check_positive("logit_scale", scale.item())
-    bias = torch.as_tensor(0.0 if logit_bias is None else logit_bias).reshape(()).to(images)
+    bias = _number(0.0 if logit_bias is None else logit_bias, images)
     return images, texts, scale, bias
+
+
+def _number(value: Tensor | float, like: Tensor) -> Tensor:
+    """A scalar tensor in the dtype and on the device of ``like``."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(())
 
 
 def _cross_entropy(
     images: Tensor,
     texts: Tensor,
     scale: Tensor,
-    positives: tuple[Tensor, Tensor],
+    positives: Tensor,
     weight: Tensor,
     chunk_size: int,
 ) -> Tensor:
-    """Mean over both directions of ``Σ weight · (logsumexp − scale · mean positive cosine)``."""
+    """``Σ weight · (mean of the row's and the column's logsumexp − scale · positives)``.
+
+    The weighted sum of the positives is the same over rows and over columns, as both the targets
+    and the weights are.
+    """
     rows, columns = cell_log_sums(images, texts, scale, chunk_size)
-    of_rows = weight * (rows - scale * positives[0])
-    of_columns = weight * (columns - scale * positives[1])
-    return (of_rows.sum() + of_columns.sum()) / 2
+    return (weight * ((rows + columns) / 2 - scale * positives)).sum()
 
 
-def _mean_positive(own: Tensor, other: Tensor, is_normal: Tensor) -> Tensor:
-    """Mean cosine of each row with its positives: its pair, or all normals of the other side."""
-    centre = other[is_normal].sum(dim=0) / is_normal.sum().clamp(min=1)
-    return (own * torch.where(is_normal[:, None], centre, other)).sum(dim=1)
+def _mean_positive(images: Tensor, texts: Tensor, is_normal: Tensor) -> Tensor:
+    """Mean cosine of each image with its positive texts: its own, or those of all normals."""
+    centre = texts[is_normal].sum(dim=0) / is_normal.sum().clamp(min=1)
+    return (images * torch.where(is_normal[:, None], centre, texts)).sum(dim=1)
 
 
 def _row_counts(is_normal: Tensor, balance: str) -> Tensor:

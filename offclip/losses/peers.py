@@ -94,4 +94,4 @@ def _mean_inside(logits: Tensor, targets: Tensor, ignore: Tensor | None) -> Tens
     log_probabilities, shares, counted = row_softmax(logits, targets, ignore)
     least = torch.finfo(shares.dtype).min
     positives = (log_probabilities + shares.log()).masked_fill(shares == 0, least)
-    return mean_where(-positives.logsumexp(dim=1).masked_fill(~counted, 0.0), counted)
+    return mean_where(-positives.logsumexp(dim=1), counted)

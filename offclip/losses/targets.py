@@ -107,4 +107,4 @@ def _directions(vectors: Tensor) -> Tensor:
     """Unit vectors, with an axis of its own for the zero vector."""
     vectors = full_precision(vectors)
     empty = ~vectors.any(dim=1, keepdim=True)
-    return normalize(torch.cat([vectors, empty.to(vectors.dtype)], dim=1), dim=1)
+    return normalize(torch.cat([vectors, empty], dim=1), dim=1)

@@ -137,6 +137,19 @@ def test_balanced_rows_weigh_the_same_with_weights_and_ignored_cells():
     assert loss.item() == pytest.approx(sum(halves).item() / 2)
 
 
+def test_the_scores_decide_the_dtype():
+    logits, is_normal = batch(2, size=4)
+    weight, _ = cells(2, 4)
+    targets = pair_targets(is_normal)
+    for scores, cell in ((logits.float(), weight), (logits, weight.float())):
+        for loss in (
+            info_nce(scores, targets, pair_weight=cell),
+            sigmoid_loss(scores, targets, pair_weight=cell),
+            off_diagonal_loss(scores, is_normal, form="bce", balance="classes"),
+        ):
+            assert loss.dtype == scores.dtype
+
+
 @pytest.mark.usefixtures("plain_calls")
 @pytest.mark.parametrize("name", ["pair_weight", "ignore"])
 def test_cells_of_another_shape_are_named(name):
@@ -149,8 +162,11 @@ def test_cells_of_another_shape_are_named(name):
         lambda: off_diagonal_loss(square, flags, **{name: cell}),
         lambda: offclip_loss(PairScores(square, square), flags, **{name: cell}),
     ):
-        with pytest.raises(ValueError, match=f"{name}: expected shape \\(2, 2\\), the shape of"):
+        with pytest.raises(ValueError, match=f"^{name}: expected shape \\(2, 2\\), the shape of"):
             call()
+    for loss in (info_nce, sigmoid_loss):
+        with pytest.raises(ValueError, match="^targets: expected .* logits, got \\(2, 3\\)"):
+            loss(square, torch.ones(2, 3))
     if name == "ignore":
         with pytest.raises(ValueError, match="ignore: expected shape"):
             abnormal_info_nce(square, flags, ignore=cell)

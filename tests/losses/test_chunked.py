@@ -1,5 +1,7 @@
 """Chunked losses against the plain ones: value, gradients, edge cases, and what they hold."""
 
+import inspect
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -99,6 +101,22 @@ def test_defaults_are_those_of_the_plain_losses():
         assert_equal(ours, theirs, leaves[:3])
 
 
+def test_a_chunk_has_1024_rows_by_default():
+    for loss in (chunked_info_nce, chunked_off_diagonal_loss, chunked_offclip_loss):
+        assert inspect.signature(loss).parameters["chunk_size"].default == 1024
+
+
+def test_the_bias_of_a_softmax_gets_a_gradient_of_zero():
+    leaves = inputs(4, 2)
+    is_normal = torch.tensor([True, True, False, False])
+    for loss in (
+        chunked_info_nce(*leaves),
+        chunked_off_diagonal_loss(*leaves, is_normal=is_normal, form="soft_ce"),
+    ):
+        (gradient,) = torch.autograd.grad(loss, leaves[3])
+        assert gradient.item() == 0
+
+
 def test_scale_and_bias_may_be_numbers_or_hold_one_element():
     images, texts, scale, bias = inputs(5, 3)
     is_normal = torch.tensor([True, False, True, False, False])
@@ -187,7 +205,7 @@ def test_gradients_of_gradients_are_refused():
     images, texts, scale, _ = inputs(3, 9)
     bce = chunked_off_diagonal_loss(images, texts, scale, is_normal=torch.tensor([True] * 3))
     for loss in (chunked_info_nce(images, texts, scale), bce):
-        with pytest.raises(RuntimeError, match="gradients of gradients"):
+        with pytest.raises(RuntimeError, match="^chunked losses have no gradients of gradients"):
             torch.autograd.grad(loss, images, create_graph=True)
 
 
