@@ -167,6 +167,10 @@ def test_cells_of_another_shape_are_named(name):
     for loss in (info_nce, sigmoid_loss):
         with pytest.raises(ValueError, match="^targets: expected .* logits, got \\(2, 3\\)"):
             loss(square, torch.ones(2, 3))
+    one_row = cell[:1, :2]
+    for form in ("bce", "soft_ce"):
+        with pytest.raises(ValueError, match=f"^{name}: expected .* got \\(1, 2\\)"):
+            off_diagonal_loss(square, flags, form=form, balance="classes", **{name: one_row})
     if name == "ignore":
         with pytest.raises(ValueError, match="ignore: expected shape"):
             abnormal_info_nce(square, flags, ignore=cell)
