@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from offclip.losses import OffClipCriterion, info_nce, offclip_loss
 from offclip.scores import PairScores
+from tests.losses.test_chunked import LargestTensor
 
 
 def features(size=6, dtype=torch.float32):
@@ -52,8 +53,10 @@ def test_the_output_of_an_open_clip_model_fits_with_the_flags_beside_it():
 
 
 def test_rows_held_at_once_can_be_chosen():
-    assert OffClipCriterion().chunk_size == 1024
-    assert OffClipCriterion(chunk_size=3).chunk_size == 3
+    images, texts = features(size=64)
+    with LargestTensor() as seen:
+        OffClipCriterion(chunk_size=3)(images, texts, 5.0, is_normal=torch.arange(64) < 9)
+    assert seen.elements == 64 * 4 and OffClipCriterion().chunk_size == 1024
 
 
 def test_unit_features_in_half_precision_pass():
