@@ -28,7 +28,7 @@ export TRANSFORMERS_VERBOSITY ?= error
 export TOKENIZERS_PARALLELISM ?= false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help env test book lint types unit notebooks-test refresh-notebooks results-table format clean
+.PHONY: help env test book lint types unit notebooks-test check-long refresh-notebooks results-table format clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -74,6 +74,10 @@ notebooks-test: $(ENV) ## every notebook at its defaults, compared with its stor
 
 refresh-notebooks: $(ENV) ## store the checked outputs of the notebooks anew (NOTEBOOKS="01_why_normal …")
 	$(PY) -m book.notebook_sources --refresh $(NOTEBOOKS)
+
+check-long: $(ENV) ## mutation testing of the losses (about half an hour)
+	$(PY) -m pip install --quiet "mutmut==3.8.1"
+	$(PY) -m benchmarks.mutation --record book/results/mutation.json
 
 results-table: $(ENV) ## write the README's results table from book/results
 	$(PY) -m book.results_table

@@ -25,5 +25,5 @@ class PairScores:
 
     @property
     def mean(self) -> Float[Tensor, "image text"]:
-        """Mean of the two directions, images in rows: ``(image_to_text + text_to_image.T) / 2``."""
+        """``(image_to_text + text_to_image.T) / 2``, the mean of the two directions by image."""
         return (self.image_to_text + self.text_to_image.T) / 2

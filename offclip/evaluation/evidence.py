@@ -25,7 +25,7 @@ class Record:
         dataset: manifest name.
         split: ``test`` (on rendered data: drawable cases), ``test_all``, ``validation``, ….
         variant: loss and filter, such as ``infonce+filter``.
-        prompting: ``raw`` or ``prompted``.
+        prompting: ``raw`` or ``prompted``; None where no text is involved.
         head: ``cosine``, ``cross_attention`` or None.
         metric: name of the metric.
         detail: prompt, class, ``mean``, or what the metric compares.
@@ -44,7 +44,7 @@ class Record:
     dataset: str
     split: str
     variant: str
-    prompting: str
+    prompting: str | None
     head: str | None
     metric: str
     detail: str

@@ -30,7 +30,7 @@ class Protocol:
 
     @property
     def prompts(self) -> list[str]:
-        """Every prompt once: normality, positive and negative class prompts."""
+        """The prompts of normality and of each class, positive and negative, every one once."""
         asked = [*self.normal_prompts]
         asked += [positive_prompt(phrase) for phrase in self.phrases.values()]
         asked += [negative_prompt(phrase) for phrase in self.phrases.values()]

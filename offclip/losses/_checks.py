@@ -1,5 +1,7 @@
 """Checks and casts that every loss shares."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,14 +20,16 @@ def check_square(logits: Tensor) -> None:
         )
 
 
-def check_normal_flags(logits: Tensor, is_normal: Tensor) -> None:
-    """Raise unless ``is_normal`` is one boolean for each row of the square ``logits``."""
-    check_square(logits)
+def check_normal_flags(is_normal: Tensor, batch: int) -> None:
+    """Raise unless ``is_normal`` is one boolean for each of ``batch`` pairs."""
     if is_normal.dtype != torch.bool:
-        raise ValueError(f"is_normal: expected dtype torch.bool, got {is_normal.dtype}")
-    if is_normal.shape != logits.shape[:1]:
         raise ValueError(
-            f"is_normal: expected shape ({logits.shape[0]},), one flag for each row of logits, "
+            f"is_normal: expected dtype torch.bool, got {is_normal.dtype}; "
+            f"convert it with is_normal.bool()"
+        )
+    if is_normal.shape != (batch,):
+        raise ValueError(
+            f"is_normal: expected shape ({batch},), one flag for each pair of the batch, "
             f"got {tuple(is_normal.shape)}"
         )
 
@@ -37,3 +41,21 @@ def check_cells(name: str, cells: Tensor | None, logits: Tensor) -> None:
             f"{name}: expected shape {tuple(logits.shape)}, the shape of logits, "
             f"got {tuple(cells.shape)}"
         )
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{name}: expected {' or '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_positive(name: str, value: float | int) -> None:
+    """Raise unless ``value`` is a number above zero."""
+    if not value > 0:
+        raise ValueError(f"{name}: expected a number > 0, got {value}")
+
+
+def check_not_negative(name: str, value: float | int) -> None:
+    """Raise unless ``value`` is zero or more."""
+    if not value >= 0:
+        raise ValueError(f"{name}: expected a number >= 0, got {value}")

@@ -8,7 +8,11 @@ from offclip.losses._checks import check_cells, check_square, full_precision
 
 
 def info_nce(
-    logits: Float[Tensor, "image text"], targets: Float[Tensor, "image text"] | None = None
+    logits: Float[Tensor, "image text"],
+    targets: Float[Tensor, "image text"] | None = None,
+    *,
+    pair_weight: Float[Tensor, "image text"] | None = None,
+    ignore: Bool[Tensor, "image text"] | None = None,
 ) -> Float[Tensor, ""]:
     r"""Symmetric cross-entropy between the softmax of the scores and the targets.
 
@@ -21,14 +25,17 @@ def info_nce(
         \right)
 
     With ``targets=None`` this is CLIP's loss, and the loss that CARZero applies to each of its two
-    score matrices (``info_nce(i2t) + info_nce(t2i)``). With several positives a row or column,
-    their targets are normalised to sum 1 in it (SupCon's "out" form). Any temperature belongs to
-    the head.
+    score matrices (:func:`offclip.losses.carzero_loss`). With several positives a row or column,
+    their targets are normalised to sum 1 in it (SupCon's "out" form;
+    :func:`offclip.losses.supcon_in_loss` is the other). Any temperature belongs to the head.
 
     Args:
         logits: scores, any range; half precision is computed in float32.
         targets: non-negative; default: the identity. Rows and columns without a positive count
             nowhere.
+        pair_weight: non-negative; the positives of a row share its target in these proportions.
+            It changes nothing where a row has one positive, unless it is 0 there.
+        ignore: True where a cell counts nowhere: neither as a positive nor in the softmax.
 
     Returns:
         A scalar in nats, 0 if there is nothing to count.
@@ -39,9 +46,13 @@ def info_nce(
     if targets is None:
         check_square(logits)
         targets = torch.eye(len(logits), device=logits.device)
-    check_cells("targets", targets, logits)
-    rows, counted_rows = row_cross_entropy(logits, targets)
-    columns, counted_columns = row_cross_entropy(logits.T, targets.T)
+    for name, cells in (("targets", targets), ("pair_weight", pair_weight), ("ignore", ignore)):
+        check_cells(name, cells, logits)
+    if pair_weight is not None:
+        targets = targets * pair_weight
+    rows, counted_rows = row_cross_entropy(logits, targets, ignore)
+    flipped = None if ignore is None else ignore.T
+    columns, counted_columns = row_cross_entropy(logits.T, targets.T, flipped)
     return (mean_where(rows, counted_rows) + mean_where(columns, counted_columns)) / 2
 
 
@@ -54,6 +65,19 @@ def row_cross_entropy(
 
     Ignored cells leave both the softmax and the targets. A row without a positive gives 0.
     """
+    log_probabilities, shares, counted = row_softmax(logits, targets, ignore)
+    return -(shares * log_probabilities).sum(dim=1), counted
+
+
+def row_softmax(
+    logits: Float[Tensor, "row column"],
+    targets: Float[Tensor, "row column"],
+    ignore: Bool[Tensor, "row column"] | None = None,
+) -> tuple[Float[Tensor, "row column"], Float[Tensor, "row column"], Bool[Tensor, " row"]]:
+    """Log-probabilities of each row, its targets scaled to sum 1, and which rows have a positive.
+
+    The targets of a row without a positive stay 0.
+    """
     logits = full_precision(logits)
     targets = targets.to(logits.dtype)
     if ignore is not None:
@@ -61,8 +85,8 @@ def row_cross_entropy(
         targets = targets.masked_fill(ignore, 0.0)
     mass = targets.sum(dim=1, keepdim=True)
     counted = mass.squeeze(1) > 0
-    targets = targets / torch.where(counted[:, None], mass, torch.ones_like(mass))
-    return -(targets * logits.log_softmax(dim=1)).sum(dim=1), counted
+    shares = targets / torch.where(counted[:, None], mass, torch.ones_like(mass))
+    return logits.log_softmax(dim=1), shares, counted
 
 
 def mean_where(values: Float[Tensor, " row"], counted: Bool[Tensor, " row"]) -> Float[Tensor, ""]:

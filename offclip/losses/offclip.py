@@ -10,11 +10,21 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_cells, check_normal_flags, full_precision
+from offclip.losses._checks import (
+    check_cells,
+    check_choice,
+    check_normal_flags,
+    check_not_negative,
+    check_square,
+    full_precision,
+)
 from offclip.losses.cross_entropy import info_nce, mean_where, row_cross_entropy
 from offclip.losses.sigmoid import sigmoid_loss
 from offclip.losses.targets import pair_targets
 from offclip.scores import PairScores
+
+FORMS = ("bce", "soft_ce")
+BALANCES = ("none", "classes")
 
 
 def off_diagonal_loss(
@@ -37,8 +47,8 @@ def off_diagonal_loss(
             share its probability. The paper does not say which; see chapter 8 for both.
         balance: ``"classes"`` (ours) gives both kinds half of the loss: positive and negative
             cells for ``"bce"``, normal and abnormal rows and columns for ``"soft_ce"``.
-        pair_weight: non-negative cell weights. For ``"bce"`` a weighted mean over cells, for
-            ``"soft_ce"`` the positives of a row share its target in these proportions.
+        pair_weight: non-negative cell weights, see :func:`sigmoid_loss` for ``"bce"`` and
+            :func:`info_nce` for ``"soft_ce"``.
         ignore: True where a cell counts nowhere: neither as a positive nor as a negative.
 
     Returns:
@@ -47,24 +57,24 @@ def off_diagonal_loss(
     Raises:
         ValueError: an unknown form or balance, a wrong shape or dtype.
     """
-    check_normal_flags(logits, is_normal)
+    check_square(logits)
+    check_normal_flags(is_normal, len(logits))
     check_cells("pair_weight", pair_weight, logits)
     check_cells("ignore", ignore, logits)
-    if balance not in ("none", "classes"):
-        raise ValueError(f"balance: expected 'none' or 'classes', got {balance!r}")
-    targets = pair_targets(is_normal)
+    check_choice("form", form, FORMS)
+    check_choice("balance", balance, BALANCES)
+    targets = pair_targets(is_normal).to(full_precision(logits).dtype)
     if form == "bce":
         if balance == "classes":
             pair_weight = _balanced_cells(targets, pair_weight, ignore)
         return sigmoid_loss(logits, targets, pair_weight=pair_weight, ignore=ignore)
-    if form == "soft_ce":
-        if pair_weight is not None:
-            targets = targets * pair_weight
-        groups = (is_normal, ~is_normal) if balance == "classes" else (torch.ones_like(is_normal),)
-        rows = _mean_over_groups(logits, targets, ignore, groups)
-        flipped = None if ignore is None else ignore.T
-        return (rows + _mean_over_groups(logits.T, targets.T, flipped, groups)) / 2
-    raise ValueError(f"form: expected 'bce' or 'soft_ce', got {form!r}")
+    if balance == "none":
+        return info_nce(logits, targets, pair_weight=pair_weight, ignore=ignore)
+    if pair_weight is not None:
+        targets = targets * pair_weight
+    rows = _mean_over_kinds(logits, targets, ignore, is_normal)
+    flipped = None if ignore is None else ignore.T
+    return (rows + _mean_over_kinds(logits.T, targets.T, flipped, is_normal)) / 2
 
 
 def _balanced_cells(targets: Tensor, pair_weight: Tensor | None, ignore: Tensor | None) -> Tensor:
@@ -77,29 +87,46 @@ def _balanced_cells(targets: Tensor, pair_weight: Tensor | None, ignore: Tensor 
     return positive / positive.sum().clamp(min=tiny) + negative / negative.sum().clamp(min=tiny)
 
 
-def _mean_over_groups(
-    logits: Tensor, targets: Tensor, ignore: Tensor | None, groups: tuple[Tensor, ...]
+def _mean_over_kinds(
+    logits: Tensor, targets: Tensor, ignore: Tensor | None, is_normal: Tensor
 ) -> Tensor:
-    """Mean over the groups that have counted rows of the mean row cross-entropy within each."""
+    """Mean row cross-entropy of normal and of abnormal rows, averaged over those that count."""
     rows, counted = row_cross_entropy(logits, targets, ignore)
-    means = torch.stack([mean_where(rows, counted & group) for group in groups])
-    present = torch.stack([(counted & group).any() for group in groups])
-    return mean_where(means, present)
+    kinds = [counted & is_normal, counted & ~is_normal]
+    means = torch.stack([mean_where(rows, kind) for kind in kinds])
+    return mean_where(means, torch.stack([kind.any() for kind in kinds]))
 
 
 def abnormal_info_nce(
-    logits: Float[Tensor, "batch batch"], is_normal: Bool[Tensor, " batch"]
+    logits: Float[Tensor, "batch batch"],
+    is_normal: Bool[Tensor, " batch"],
+    *,
+    ignore: Bool[Tensor, "batch batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """:func:`info_nce` on the abnormal rows and columns alone, with the diagonal as target.
 
     Source: the second term in the figure of the OFF-CLIP paper. With fewer than two abnormal
     studies there is nothing to tell apart: the result is a zero that can be differentiated.
+
+    Args:
+        logits: scores, images in rows, texts in columns.
+        is_normal: one flag a study.
+        ignore: True where a cell counts nowhere, such as two studies with the same finding.
+
+    Returns:
+        A scalar in nats.
+
+    Raises:
+        ValueError: a wrong shape or dtype.
     """
-    check_normal_flags(logits, is_normal)
+    check_square(logits)
+    check_normal_flags(is_normal, len(logits))
+    check_cells("ignore", ignore, logits)
     abnormal = ~is_normal
     if abnormal.sum() < 2:
         return full_precision(logits)[:0].sum()
-    return info_nce(logits[abnormal][:, abnormal])
+    inner = None if ignore is None else ignore[abnormal][:, abnormal]
+    return info_nce(logits[abnormal][:, abnormal], ignore=inner)
 
 
 @dataclass(frozen=True)
@@ -119,6 +146,8 @@ def offclip_loss(
     balance: str = "none",
     off_diagonal_weight: float = 1.0,
     abnormal_weight: float = 1.0,
+    pair_weight: Float[Tensor, "batch batch"] | None = None,
+    ignore: Bool[Tensor, "batch batch"] | None = None,
 ) -> OffClipLoss:
     """OFF-CLIP: the off-diagonal loss plus InfoNCE over abnormal pairs.
 
@@ -133,16 +162,23 @@ def offclip_loss(
         balance: of the off-diagonal term, see :func:`off_diagonal_loss`.
         off_diagonal_weight: factor of the off-diagonal term, non-negative.
         abnormal_weight: factor of the abnormal InfoNCE, non-negative.
+        pair_weight: of the off-diagonal term, images in rows, see :func:`off_diagonal_loss`.
+        ignore: True where a cell counts in neither term, images in rows.
+
+    Returns:
+        The weighted terms and their sum, in nats.
 
     Raises:
         ValueError: a negative weight, a wrong shape, form or dtype.
     """
-    for name, weight in (("off_diagonal", off_diagonal_weight), ("abnormal", abnormal_weight)):
-        if not weight >= 0:
-            raise ValueError(f"{name}_weight: expected a number >= 0, got {weight}")
+    check_not_negative("off_diagonal_weight", off_diagonal_weight)
+    check_not_negative("abnormal_weight", abnormal_weight)
     pair = (scores.image_to_text, scores.text_to_image.T)
-    terms = [off_diagonal_loss(each, is_normal, form=form, balance=balance) for each in pair]
+    cells = {"pair_weight": pair_weight, "ignore": ignore}
+    terms = [
+        off_diagonal_loss(each, is_normal, form=form, balance=balance, **cells) for each in pair
+    ]
     off_diagonal = off_diagonal_weight * (terms[0] + terms[1]) / 2
-    terms = [abnormal_info_nce(each, is_normal) for each in pair]
+    terms = [abnormal_info_nce(each, is_normal, ignore=ignore) for each in pair]
     abnormal = abnormal_weight * (terms[0] + terms[1]) / 2
     return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import full_precision
+from offclip.losses._checks import check_positive, full_precision
 
 EPSILON = 1e-7
 
@@ -42,8 +42,7 @@ def tier_penalty(
     Raises:
         ValueError: a temperature that is not positive, or a mask of the wrong shape.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature: expected a number > 0, got {temperature}")
+    check_positive("temperature", temperature)
     if token_mask is None:
         token_mask = torch.ones(cosines.shape[:2], dtype=torch.bool, device=cosines.device)
     if token_mask.shape != cosines.shape[:2]:

@@ -45,11 +45,30 @@ def test_masked_tokens_count_nowhere():
     mask = torch.tensor([[True, True, True, False, False]] * 2)
     masked = tier_penalty(cosines, words_weight=1.0, patches_weight=1.0, token_mask=mask)
     cut = tier_penalty(cosines[:, :3], words_weight=1.0, patches_weight=1.0)
-    assert masked.item() == pytest.approx(cut.item())
+    assert masked.item() == pytest.approx(cut.item(), rel=1e-12)
     masked.backward()
     assert not cosines.grad[:, 3:].any()
 
 
-def test_bad_temperature():
-    with pytest.raises(ValueError, match="temperature"):
-        tier_penalty(torch.zeros(1, 2, 2), words_weight=1.0, patches_weight=1.0, temperature=0.0)
+@pytest.mark.usefixtures("plain_calls")
+def test_bad_input_is_named():
+    weights = {"words_weight": 1.0, "patches_weight": 1.0}
+    with pytest.raises(ValueError, match="^temperature: expected a number > 0, got 0.0"):
+        tier_penalty(torch.zeros(1, 2, 2), temperature=0.0, **weights)
+    with pytest.raises(ValueError, match="^token_mask: expected shape \\(1, 2\\), got \\(3,\\)$"):
+        tier_penalty(torch.zeros(1, 2, 2), token_mask=torch.ones(3).bool(), **weights)
+
+
+def test_half_precision_is_computed_in_float32():
+    cosines = (torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1).bfloat16()
+    loss = tier_penalty(cosines, words_weight=1.0, patches_weight=1.0)
+    exact = tier_penalty(cosines.double(), words_weight=1.0, patches_weight=1.0)
+    assert loss.dtype == torch.float32 and loss.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+def test_gradients():
+    cosines = torch.rand(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    assert torch.autograd.gradcheck(
+        lambda c: tier_penalty(c, words_weight=0.5, patches_weight=2.0, token_mask=mask), (cosines,)
+    )

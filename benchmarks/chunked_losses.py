@@ -1,0 +1,186 @@
+"""Time and peak memory of the plain and the chunked losses over the batch size, cosine head.
+
+Run: ``python -m benchmarks.chunked_losses [--sizes 1024 … 32768] [--plain-up-to 8192]
+[--record book/results/chunked_losses.json]``. Each case runs forward and backward in a process of
+its own, in float32. Its peak memory is counted above that of a process which did the same with a
+batch of 8. Time is that of the processor, over all threads. The plain ``offclip`` makes its terms
+once for each direction of the scores, as it has to for heads whose directions differ. All sizes
+take about ten minutes on one core.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from offclip.evaluation import Record, commit_of_code, config_hash, device_name, write_evidence
+from offclip.losses import (
+    chunked_info_nce,
+    chunked_off_diagonal_loss,
+    chunked_offclip_loss,
+    info_nce,
+    off_diagonal_loss,
+    offclip_loss,
+)
+from offclip.scores import PairScores
+
+DIM, SCALE = 128, 14.3
+SIZES = [1024, 2048, 4096, 8192, 16384, 32768]
+IDLE = 8  # batch of the process whose memory is subtracted
+
+
+def plain(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """From a loss on scores to one on features, flags and a chunk size that it does not use."""
+
+    def loss(images: Tensor, texts: Tensor, scale: Tensor, is_normal: Tensor, _: int) -> Tensor:
+        return call(scale * images @ texts.T, is_normal)
+
+    return loss
+
+
+LOSSES: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "infonce": (
+        plain(lambda scores, _: info_nce(scores)),
+        lambda i, t, s, _, c: chunked_info_nce(i, t, s, chunk_size=c),
+    ),
+    "offdiag_bce": (
+        plain(lambda scores, flags: off_diagonal_loss(scores, flags, form="bce")),
+        lambda i, t, s, n, c: chunked_off_diagonal_loss(
+            i, t, s, is_normal=n, form="bce", chunk_size=c
+        ),
+    ),
+    "offdiag_soft": (
+        plain(lambda scores, flags: off_diagonal_loss(scores, flags, form="soft_ce")),
+        lambda i, t, s, n, c: chunked_off_diagonal_loss(
+            i, t, s, is_normal=n, form="soft_ce", chunk_size=c
+        ),
+    ),
+    "offclip": (
+        plain(lambda scores, flags: offclip_loss(PairScores(scores, scores.T), flags).total),
+        lambda i, t, s, n, c: chunked_offclip_loss(i, t, s, is_normal=n, chunk_size=c).total,
+    ),
+}
+
+
+def measure(loss: str, way: str, size: int, chunk_size: int) -> dict[str, float]:
+    """Seconds of one forward and backward pass, and the peak memory of this process in MiB."""
+    generator = torch.Generator().manual_seed(0)
+    images, texts = (
+        normalize(torch.randn(size, DIM, generator=generator), dim=1).requires_grad_()
+        for _ in range(2)
+    )
+    scale = torch.tensor(SCALE, requires_grad=True)
+    call = LOSSES[loss][way == "chunked"]
+    call(images[:IDLE], texts[:IDLE], scale, torch.arange(IDLE) < IDLE // 2, IDLE).backward()
+    start = time.process_time()
+    call(images, texts, scale, torch.arange(size) < size // 2, chunk_size).backward()
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return {"seconds": seconds, "mebibytes": peak / unit}
+
+
+def in_own_process(loss: str, way: str, size: int, chunk_size: int) -> dict[str, float]:
+    """:func:`measure` in a fresh process."""
+    case = json.dumps([loss, way, size, chunk_size])
+    command = [sys.executable, "-m", "benchmarks.chunked_losses", "--case", case]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"case {case} ended with code {done.returncode}: {done.stderr[-500:]}")
+    return json.loads(done.stdout)
+
+
+def measure_all(sizes: list[int], plain_up_to: int, chunk_size: int) -> list[dict[str, Any]]:
+    """Every loss in both ways at every size that it may take; a line is printed for each."""
+    cases = []
+    print(f"{'loss':<14}{'way':<10}{'batch':>7}{'seconds':>10}{'peak MiB':>10}")
+    for loss in LOSSES:
+        for way in ("plain", "chunked"):
+            idle = in_own_process(loss, way, IDLE, chunk_size)["mebibytes"]
+            for size in sizes:
+                if way == "plain" and size > plain_up_to:
+                    continue
+                measured = in_own_process(loss, way, size, chunk_size)
+                seconds, more = measured["seconds"], max(0.0, measured["mebibytes"] - idle)
+                cases.append(
+                    {"loss": loss, "way": way, "size": size, "seconds": seconds, "mebibytes": more}
+                )
+                print(f"{loss:<14}{way:<10}{size:>7}{seconds:>10.2f}{more:>10.0f}", flush=True)
+    return cases
+
+
+def clean_commit() -> str:
+    """Hash of the code's commit; numbers of record come from a checkout without changes."""
+    commit = commit_of_code()
+    if commit.endswith("+") or commit == "unknown":
+        raise ValueError(f"commit: expected a clean checkout, got {commit}; commit, then measure")
+    return commit
+
+
+def record(
+    path: Path, cases: list[dict[str, Any]], chunk_size: int, commit: str, minutes: float
+) -> None:
+    """Write the cases as evidence records."""
+    config = config_hash({"dim": DIM, "scale": SCALE, "chunk_size": chunk_size})
+    chunk = f", {chunk_size} rows a chunk"
+    records = [
+        Record(
+            dataset="random_features",
+            split="none",
+            variant=case["loss"],
+            prompting=None,
+            head="cosine",
+            metric=metric,
+            detail=f"{case['way']}, batch {case['size']}"
+            + (chunk if case["way"] == "chunked" else ""),
+            seed=0,
+            value=case[key],
+            unit=unit,
+            interval=None,
+            interval_method=None,
+            n=case["size"],
+            config=config,
+            commit=commit,
+            device=device_name(),
+            minutes=minutes,
+        )
+        for case in cases
+        for metric, key, unit in (
+            ("loss_cpu_time", "seconds", "s"),
+            ("loss_peak_memory", "mebibytes", "MiB"),
+        )
+    ]
+    write_evidence(path, records)
+
+
+def main() -> None:
+    """Measure, print the table and write the records if a path is given."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--plain-up-to", type=int, default=8192)
+    parser.add_argument("--chunk-size", type=int, default=1024)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(measure(*json.loads(options.case))))
+        return
+    commit = clean_commit() if options.record else ""
+    start = time.monotonic()
+    cases = measure_all(options.sizes, options.plain_up_to, options.chunk_size)
+    if options.record:
+        minutes = (time.monotonic() - start) / 60
+        record(options.record, cases, options.chunk_size, commit, minutes)
+
+
+if __name__ == "__main__":
+    main()
