@@ -1,0 +1,9 @@
+"""Toy problems of the teaching chapters: a batch on a circle, its gradient flow, its figures.
+
+``circle`` is pure maths on tensors, ``figures`` draws them, ``scrubber`` puts a series of figures
+behind a slider. Imports only the palette of :mod:`offclip.plotting`.
+"""
+
+from offclip.toys.circle import Trajectory, circle_logits, descend, forces, pair_flow
+
+__all__ = ["Trajectory", "circle_logits", "descend", "forces", "pair_flow"]
