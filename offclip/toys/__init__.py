@@ -4,6 +4,22 @@
 behind a slider. Imports only the palette of :mod:`offclip.plotting`.
 """
 
-from offclip.toys.circle import Trajectory, circle_logits, descend, forces, pair_flow
+from offclip.toys.circle import (
+    Trajectory,
+    circle_logits,
+    dealt_anew,
+    descend,
+    forces,
+    pair_flow,
+    same_text,
+)
 
-__all__ = ["Trajectory", "circle_logits", "descend", "forces", "pair_flow"]
+__all__ = [
+    "Trajectory",
+    "circle_logits",
+    "dealt_anew",
+    "descend",
+    "forces",
+    "pair_flow",
+    "same_text",
+]

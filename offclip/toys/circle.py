@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Loss = Callable[[Tensor], Tensor]
@@ -99,6 +99,33 @@ def descend(
         frames.append((images, texts, value))
         images, texts = images + rate * on_images, texts + rate * on_texts
     return Trajectory(*(torch.stack(each) for each in zip(*frames, strict=True)))
+
+
+def same_text(loss: Loss, kind: Int[Tensor, " image"]) -> Loss:
+    """``loss`` for a batch in which images of one kind come with one and the same text.
+
+    Args:
+        loss: takes the square logits of the batch.
+        kind: for each image the column of its text; columns with the same number are one point.
+    """
+    return lambda logits: loss(logits[:, kind])
+
+
+def dealt_anew(loss: Loss, count: int, generator: torch.Generator) -> Loss:
+    """``loss`` for a batch whose first ``count`` texts are dealt out by chance at each call.
+
+    Args:
+        loss: takes the square logits of the batch.
+        count: how many pairs, from the first on, are interchangeable.
+        generator: of the deals.
+    """
+
+    def of_a_deal(logits: Tensor) -> Tensor:
+        order = torch.arange(len(logits))
+        order[:count] = torch.randperm(count, generator=generator)
+        return loss(logits[:, order])
+
+    return of_a_deal
 
 
 def pair_flow(

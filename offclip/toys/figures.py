@@ -10,12 +10,15 @@ import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.path import Path
 from torch import Tensor
 
 from offclip.plotting import ABNORMAL, NORMAL, REFERENCE
 from offclip.toys.circle import Trajectory, circle_logits
 
 IMAGE_RADIUS, TEXT_RADIUS = 1.0, 1.32  # two rings, so that a pair that agrees hides nobody
+ARROW_LANE = 0.17  # arrows run inside the ring of images and outside that of texts
 VALUES, SIGNED = "cividis", "PRGn"  # colour maps of scores and of gradients
 INK = "#333333"
 
@@ -32,7 +35,7 @@ def circle_plot(
 ) -> Axes:
     """Images (discs, inner ring) and texts (squares, outer ring) by their angles.
 
-    The radius only tells the two kinds apart. Arrows show forces along the circle.
+    The radius only tells the two kinds apart. Arrows run along the circle.
 
     Args:
         ax: an axes to draw into.
@@ -41,7 +44,7 @@ def circle_plot(
         is_normal: a flag for each pair, which sets its colour.
         on_images: forces by angle, as :func:`offclip.toys.forces` returns them; None: no arrows.
         on_texts: likewise for the texts.
-        arrow: length of an arrow of force 1, in radii.
+        arrow: how far an arrow of force 1 reaches, in radians; arrows under a degree are left out.
     """
     turn = np.linspace(0, 2 * np.pi, 200)
     rings = ((images, on_images, IMAGE_RADIUS, "o"), (texts, on_texts, TEXT_RADIUS, "s"))
@@ -51,11 +54,10 @@ def circle_plot(
         for number, normal in enumerate(is_normal.tolist()):
             _numbered_point(ax, (x[number], y[number]), number + 1, marker, normal=normal)
         if force is not None:
-            u, v = -y / radius * arrow * force.numpy(), x / radius * arrow * force.numpy()
-            ax.quiver(
-                x, y, u, v, angles="xy", scale_units="xy", scale=1, width=0.011, color=INK, zorder=4
-            )
-    ax.set(aspect="equal", xlim=(-1.75, 1.75), ylim=(-1.75, 1.75))
+            lane = radius + (ARROW_LANE if marker == "s" else -ARROW_LANE)
+            for angle, length in zip(angles.tolist(), (arrow * force).tolist(), strict=True):
+                _arc_arrow(ax, angle, length, lane)
+    ax.set(aspect="equal", xlim=(-1.65, 1.65), ylim=(-1.65, 1.65))
     ax.set_axis_off()
     return ax
 
@@ -68,6 +70,15 @@ def _numbered_point(
     face, edge, ink = (colour, "white", "white") if marker == "o" else ("white", colour, INK)
     ax.plot(*place, marker, markersize=12, mfc=face, mec=edge, mew=1.6, zorder=3)
     ax.annotate(str(number), place, color=ink, fontsize=8, ha="center", va="center", zorder=5)
+
+
+def _arc_arrow(ax: Axes, angle: float, length: float, radius: float) -> None:
+    if abs(length) < np.radians(1):
+        return
+    arc = angle + np.linspace(0, length, 30)
+    path = Path(radius * np.column_stack([np.cos(arc), np.sin(arc)]))
+    style = "-|>,head_length=4,head_width=2.2"
+    ax.add_patch(FancyArrowPatch(path=path, arrowstyle=style, color=INK, lw=1.6, shrinkA=0))
 
 
 def cell_plot(

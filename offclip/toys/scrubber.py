@@ -74,7 +74,8 @@ class Scrubber:
         return (
             f'<figure class="offclip-scrubber" style="margin:0">{images}'
             '<div style="display:flex;gap:.8em;align-items:center;padding:.4em 0">'
-            f"{controls}</div><figcaption><strong>{message}</strong> {note}</figcaption></figure>"
+            f'{controls}</div><figcaption style="color:inherit"><strong>{message}</strong> {note}'
+            "</figcaption></figure>"
         )
 
 

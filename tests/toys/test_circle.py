@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from offclip.losses import info_nce, off_diagonal_loss, sigmoid_loss
-from offclip.toys import circle_logits, descend, forces, pair_flow
+from offclip.toys import (
+    circle_logits,
+    dealt_anew,
+    descend,
+    forces,
+    pair_flow,
+    same_text,
+)
 
 
 def angles(*degrees):
@@ -78,3 +85,25 @@ def test_flow_rows_are_texts_and_columns_images():
     assert on_images[0, 2] < 0  # equal texts, images apart: the images close up
     assert on_texts[2, 0] < 0
     torch.testing.assert_close(on_images, on_texts.T)
+
+
+def test_images_of_one_kind_share_their_text():
+    kind = torch.tensor([0, 0, 0, 1])
+    logits = torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    repeated = torch.stack([logits[:, 0]] * 3 + [logits[:, 1]], dim=1)
+    torch.testing.assert_close(same_text(info_nce, kind)(logits), info_nce(repeated))
+
+
+def test_deals_move_the_first_texts_only_and_average_to_the_soft_targets():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    seen = []
+    watch = dealt_anew(lambda each: seen.append(each) or info_nce(each), 3, generator)
+    values = torch.stack([watch(logits) for _ in range(600)])
+    assert all(torch.equal(each[:, 3:], logits[:, 3:]) for each in seen)
+    assert len({tuple(each[0].tolist()) for each in seen}) == 6
+    is_normal = torch.tensor([True, True, True, False, False])
+    soft = off_diagonal_loss(logits, is_normal, form="soft_ce")
+    assert values.mean().item() == pytest.approx(
+        soft.item(), abs=4 * values.std().item() / 600**0.5
+    )
