@@ -16,6 +16,7 @@ ALLOWED = {
     "scores": set(),
     "parameters": set(),
     "plotting": {"scores"},
+    "toys": {"plotting"},
     "text": set(),
     "phantom": set(),
     "losses": {"scores"},
