@@ -32,18 +32,18 @@ def results_table(records: pd.DataFrame) -> str:
     if chosen.empty:
         return EMPTY
     table = overview(chosen)
-    pos, pnc = (
+    pos, pnc, pointing = (
         pooled(chosen, metric).query("detail == 'mean'").set_index("label")
-        for metric in ("abnormal_auc_pos", "abnormal_auc_pnc")
+        for metric in ("abnormal_auc_pos", "abnormal_auc_pnc", "pointing")
     )
     rows = [
         f"| `{name}` | {row['seeds']:.0f} "
         f"| {row['normal, lowest prompt']:.3f} to {row['normal, highest prompt']:.3f} "
         f"| {_interval(pos.loc[name])} | {_interval(pnc.loc[name])} "
-        f"| {row['pointing']:.3f} ({row['chance']:.3f}) |"
+        f"| {_interval(pointing.loc[name])} ({row['chance']:.3f}) |"
         for name, row in table.iterrows()
     ]
-    first = chosen[chosen["metric"] == "normal_auc"].iloc[0]
+    first = chosen[(chosen["metric"] == "normal_auc") & chosen["seed"].notna()].iloc[0]
     note = (
         f"`{first['dataset']}`, {first['n']} test cases: "
         "mean over seeds, in brackets its 95 % bootstrap interval over images. "
@@ -90,7 +90,9 @@ def ledger_table(records: pd.DataFrame) -> str:
             f"Pointing {_pointing(chosen, 'infonce')} for `infonce`, "
             f"{_pointing(chosen, 'infonce+filter')} for `infonce+filter`, "
             f"{_pointing(chosen, 'offclip')} for `offclip`; chance "
-            f"{_pointing(chosen, 'offclip', 'pointing_chance')}.",
+            f"{_pointing(chosen, 'offclip', 'pointing_chance')}. `offclip` minus `infonce` "
+            f"{_difference(chosen, 'pointing', 'infonce')}, minus `infonce+filter` "
+            f"{_difference(chosen, 'pointing', 'infonce+filter')}.",
             "[10](notebooks/10_grounding)",
         ),
     ]

@@ -61,8 +61,8 @@ def test_results_table_of_made_up_records():
         for seed in (0, 1, None)
     )
     table = results_table(records)
-    interval = "0.750 [0.700, 0.800]"
-    assert f"| `offclip` | 2 | 0.500 to 0.900 | {interval} | {interval} | 0.400 (0.100) |" in table
+    interval, pointing = "0.750 [0.700, 0.800]", "0.400 [0.350, 0.450] (0.100)"
+    assert f"| `offclip` | 2 | 0.500 to 0.900 | {interval} | {interval} | {pointing} |" in table
     assert "10 test cases" in table and "`012345678`" in table
     assert results_table(records[:0]) == EMPTY
 
