@@ -16,6 +16,7 @@ ALLOWED = {
     "scores": set(),
     "parameters": set(),
     "plotting": {"scores"},
+    "explorer": set(),
     "text": set(),
     "phantom": set(),
     "losses": {"scores"},
