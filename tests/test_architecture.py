@@ -17,6 +17,7 @@ ALLOWED = {
     "parameters": set(),
     "plotting": {"scores"},
     "toys": {"plotting"},
+    "explorer": set(),
     "text": set(),
     "phantom": set(),
     "losses": {"scores"},
