@@ -78,7 +78,7 @@ def load_manifest(name: str) -> Manifest:
     """
     import yaml
 
-    known = {path.stem: path for path in sorted(_folder().glob("*.yaml"))}
+    known = {path.stem: path for path in sorted(manifest_folder().glob("*.yaml"))}
     if name not in known:
         raise ValueError(
             f"manifest: expected one of {sorted(known)}, got {name!r}{_nearest(name, known)}"
@@ -116,7 +116,7 @@ def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
     return manifest
 
 
-def _folder() -> Path:
+def manifest_folder() -> Path:
     """Return the manifests' folder: inside the installed package, else beside the package."""
     package = Path(str(files("offclip")))
     inside = package / "data_manifests"

@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from offclip.data import SourceUnreachable, curate, fetch, findings_of
+from offclip.data import curate, findings_of
 from offclip.data.curate import REASONS
 from offclip.phantom import FINDINGS, Finding
 from offclip.text import filter_prompts
@@ -102,17 +101,6 @@ def test_killed_while_writing_leaves_nothing_that_is_taken_for_good(archive, tmp
     child.stdout.close()
     assert not [path for path in out.iterdir() if not path.name.startswith(".")]
     assert len(curate(out, reports=archive).records) == 90
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    try:
-        path = fetch("openi_reports")
-    except SourceUnreachable as error:
-        pytest.skip(f"the reports cannot be fetched: {error}")
-    out = tmp_path_factory.mktemp("curated")
-    start = time.monotonic()
-    return curate(out, reports=path), time.monotonic() - start
 
 
 def test_the_real_reports(real):
