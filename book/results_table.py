@@ -120,9 +120,38 @@ def _interval(row: pd.Series, *, signed: bool = False) -> str:
     return form.format(row["value"], row["low"], row["high"])
 
 
+def memory_table(records: pd.DataFrame) -> str:
+    """Markdown table: CPU time and peak memory of the losses at once and in chunks, by batch."""
+    chosen = records[records["metric"].isin(("loss_cpu_time", "loss_peak_memory"))]
+    if chosen.empty:
+        return EMPTY
+    chosen = chosen.assign(way=chosen["detail"].str.split(",").str[0])
+    table = chosen.set_index(["variant", "n", "way", "metric"])["value"].unstack(["way", "metric"])
+    rows = [
+        f"| `{name}` | {n:,} | {_cost(table.loc[(name, n), 'plain'])} "
+        f"| {_cost(table.loc[(name, n), 'chunked'])} |"
+        for name, n in table.index
+        if n >= 4096
+    ]
+    first = chosen.iloc[0]
+    header = "| Loss | Batch | At once | In chunks |\n|---|---|---|---|"
+    note = (
+        "CPU time and peak memory of one loss with its gradient, cosine head, random features. "
+        f"{first['device']}, commit `{first['commit'][:9]}`."
+    )
+    return "\n".join([header, *rows, "", note])
+
+
+def _cost(cell: pd.Series) -> str:
+    if cell.isna().all():
+        return "not tried"
+    return f"{cell['loss_cpu_time']:.1f} s, {cell['loss_peak_memory'] / 1024:.2f} GiB"
+
+
 PAGES: dict[str, Callable[[pd.DataFrame], str]] = {
     "README.md": results_table,
     "book/ledger.md": ledger_table,
+    "book/adopt.md": memory_table,
 }
 
 
