@@ -172,7 +172,11 @@ def _row(report: Report, sentences: Sequence[str], prompts: Sequence[str]) -> di
 
 def _fit(table: pd.DataFrame) -> NgramClassifier:
     train = table[table["split"] == "train"]
-    return NgramClassifier.fit(train["prompts"].tolist(), train["is_normal"].tolist())
+    texts = [
+        [*sentences, *prompts]
+        for sentences, prompts in zip(train["sentences"], train["prompts"], strict=True)
+    ]
+    return NgramClassifier.fit(texts, train["is_normal"].tolist())
 
 
 def _probabilities(classifier: NgramClassifier, prompts: pd.Series) -> list[list[float]]:

@@ -40,7 +40,8 @@ COMPARISON = re.compile(
 )
 NO_CHANGE = re.compile(
     r"^(?:there (?:is|are|has been|have been) |has been )?(?:no|without|little) (?:significant |"
-    r"definite |acute |appreciable |xxxx )*(?:interval )?changes? (?:in|of) (?:the )?"
+    r"definite |acute |appreciable |xxxx )*(?:interval )?(?:changes? (?:in|of)|resolution of) "
+    r"(?:the )?"
     r"(?:(?:appearance|size|position|extent) of (?:the )?)?"
 )
 LEAD_IN = re.compile(
@@ -59,17 +60,14 @@ TRAILING = re.compile(
     r"suspected|suggested|xxxx|in|at|of|on|and|or|the|with|to|from|is|are|as|by|for|which|there|not|significantly)$"
 )
 NEGATION_START = re.compile(
-    r"^(?:no|without|negative for|absence of|free of|free from|clear of|not any|neither|absent)\b"
+    r"^(?:no|without|negative for|absence of|free of|free from|clear of|not any|neither|absent|"
+    r"nothing (?:to suggest|suggesting|suggestive of)|resolved|"
+    r"(?:complete )?(?:resolution|clearing) of)\b"
     r"(?:\s+(?:any|xxxx|definite|definitive|definitely|visible|visuali[sz]ed|obvious|convincing|"
     r"gross|discrete|radiographic|plain|conclusive|other|further|additional|typical|"
     r"signs? (?:of|for)|features? of|(?:radiographic )?evidence (?:of|for|to suggest)|"
     r"findings? (?:of|for|to suggest|suggesting|suggestive of)|suggestion of|indication of|xxxx of|"
     r"of|an?|the|new)\b)*\s*"
-)
-NEGATED_PREDICATE = re.compile(
-    r"^(?P<what>.+?)\s+(?:(?:is|are|was|were|can|has|have)(?: been)?\s+)?(?:not|no longer)\s+"
-    r"(?:definitely |clearly |well |been |be )*(?:identified|seen|noted|visuali[sz]ed|"
-    r"demonstrated|present|appreciated|observed|detected|evident|visible|apparent)\b"
 )
 PURPOSE = re.compile(
     r"\s+(?:to (?:suggest|indicate)|(?:that (?:would )?)?suggest(?:s|ing|ive of)?|identified|seen|"
@@ -79,9 +77,10 @@ PURPOSE = re.compile(
 )
 # Clause borders: what follows starts a statement of its own.
 CLAUSE = re.compile(
-    r"\s*(?:;|:|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b|"
+    r"\s*(?:;|:|,\s*only\b|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b|"
     r",\s*(?:and )?there (?:is|are)\b|\band there (?:is|are)\b|"
-    r",?\s*(?:and )?\b(?=without\b|with no\b|negative for\b)(?:with (?=no\b))?|"
+    r",?\s*(?:and )?\b(?=without\b|with no\b|negative for\b|clear of\b|free of\b|free from\b)"
+    r"(?:with (?=no\b))?|"
     r",\s*(?:and )?(?=no\b)|\band (?=no\b)|,\s*with (?:a |an |the |some )?|"
     r"\b(?:reveals?|shows?|demonstrates?) (?=no\b)|\bas well as\b|\baccompanied by\b)\s*"
 )
@@ -90,7 +89,8 @@ POSSIBLE = (
     r"reflect|indicate|suggest)|"
     r"possibly (?:due to|related to|representing|reflecting|secondary to)|"
     r"possibl[ey]|questionable|question of|question|suspicious for|concerning for|worrisome for|"
-    r"suggestive of|suggesting|suggests?|can ?not (?:be )?excluded?|can ?not rule out|"
+    r"suggestive of|suggesting|suggests?|can ?not (?:be )?(?:excluded?|ruled? out)|"
+    r"(?:is |are )?not (?:\w+ly )?(?:excluded|ruled out)|"
     r"raising (?:the )?(?:possibility|question) of|suspected|versus|vs"
 )
 PROBABLE = (
@@ -159,6 +159,10 @@ FINDING_NOUNS = _words(
     "crowding prominence enlargement copd granulomatous device port sternotomy volume marking "
     "lordosis levoscoliosis dextroscoliosis atherosclerosis failure adenopathy lymphadenopathy "
     "picc lead cabg infection aspiration abnormality finding process injury"
+)
+# Finding nouns that name no finding by themselves.
+VAGUE = _words(
+    "disease change process finding abnormality volume marking device line failure injury"
 )
 HOLLOW = _words(
     "size contour appearance there is are be been has have in of on at and or with for to from "

@@ -1,14 +1,13 @@
-"""Is a sentence normal or abnormal? A linear model on word n-grams, trained with weak labels.
+"""Is a sentence normal or abnormal? A linear model on marked word n-grams, with weak labels.
 
-The weak labels come from whole reports: every prompt of a normal report is normal; an abnormal
-report has at least one abnormal prompt, but nearly half of its prompts are normal statements. The
-fit therefore labels itself in rounds (multiple-instance learning). Imports only jaxtyping, numpy,
-scikit-learn and ``offclip.files``.
+A sentence is as abnormal as its most abnormal fragment. Nobody labels fragments: word lists and
+the normal flag of whole reports do (``offclip.text.weak_labels``). Imports jaxtyping, numpy,
+scipy, scikit-learn, ``offclip.files`` and its neighbours.
 """
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,12 +15,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from offclip.files import write_json
+from offclip.text.assertions import fragments
+from offclip.text.weak_labels import dictionary, first_labels, relabel, rule_label, usable
 
-_FORMAT = "offclip-ngram-classifier-1"
+_FORMAT = "offclip-ngram-classifier-2"
 
 
 @runtime_checkable
@@ -35,33 +37,30 @@ class SentenceClassifier(Protocol):
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How the weak labels are refined; chosen on the validation split.
+    """How the model is fitted; chosen on the development part of the gold sentences.
 
     Attributes:
         rounds: self-labelling rounds after the first fit, at least 0.
         inverse_penalty: scikit-learn's C, above 0.
-        abnormal_weight: weight of a sentence labelled abnormal; above 1 favours recall.
-        relabel_below: probability under which a sentence of an abnormal report becomes normal.
-        lift: a prompt this many times more common in abnormal reports than in normal ones counts
-            as abnormal at first, although normal reports have it too; above 1.
-        minimum_count: a word or pair seen in fewer sentences counts as rare.
+        relabel_below: probability under which a fragment of an abnormal report becomes normal.
+        minimum_count: a word or pair seen in fewer fragments counts as rare.
+        dictionary_weight: weight of each word of the word lists, where a fragment has 1.
     """
 
-    rounds: int = 3
+    rounds: int = 1
     inverse_penalty: float = 1.0
-    abnormal_weight: float = 1.0
     relabel_below: float = 0.5
     minimum_count: int = 2
-    lift: float = 5.0
+    dictionary_weight: float = 5.0
 
 
 @dataclass(frozen=True)
 class NgramClassifier:
-    """Logistic regression on the presence of words and word pairs.
+    """Logistic regression on the presence of words and word pairs in a fragment.
 
-    Words of a sentence that begins with "no" or "there is no" are features of their own, so that
-    "no effusion" and "effusion" share nothing but the bias. Words not seen in the fit count as one
-    "rare" feature. The feature vector has Euclidean length 1. P = 1 / (1 + exp(-(w.x + b))).
+    The same word asserted and denied gives two features. Words not seen in the fit count as one
+    "rare" feature. For a fragment with features F, z = b + sum_{f in F} w_f; the probability of a
+    sentence is 1 / (1 + exp(-max z)) over its fragments, and 0 without a word.
     """
 
     weights: dict[str, float]
@@ -74,48 +73,50 @@ class NgramClassifier:
         is_normal: Sequence[bool],
         options: FitOptions | None = None,
     ) -> "NgramClassifier":
-        """Fit on the prompts of the training reports and their normal flags.
-
-        First labels: a prompt of a normal report is normal; a prompt of an abnormal report is
-        abnormal unless it is a plain negation or is about as common in normal reports. A prompt
-        much more common in abnormal reports, but found in a normal one (people leave degenerative
-        change out of the annotation, say), is not learnt from there. In each further round, the
-        prompts of an abnormal report take the label of the last fit, its most abnormal prompt
-        stays abnormal, and a prompt of a normal report stays normal.
+        """Fit on sentences or prompts of training reports and the reports' normal flags.
 
         Raises:
-            ValueError: lengths differ, or no normal or no abnormal prompt is left to learn from.
+            ValueError: lengths differ, or by the first labels there is nothing normal or nothing abnormal.
         """
         if len(reports) != len(is_normal):
             raise ValueError(
                 f"is_normal: expected {len(reports)} flags, one a report, got {len(is_normal)}"
             )
         options = options or FitOptions()
-        sentences = [sentence for report in reports for sentence in report]
-        report_index = np.repeat(np.arange(len(reports)), [len(report) for report in reports])
-        normal_report = np.asarray(is_normal, dtype=bool)[report_index]
-        features = [_features(sentence) for sentence in sentences]
-        count = Counter(feature for found in features for feature in set(found))
-        names = sorted(name for name, n in count.items() if n >= options.minimum_count)
-        columns = {name: i for i, name in enumerate(dict.fromkeys([*names, *_RARE]))}
-        matrix = _matrix(features, columns)
-        lift = _lift(sentences, normal_report)
-        labels = _first_labels(sentences, normal_report, lift >= options.lift)
-        sure = ~normal_report | (lift < options.lift)
+        found = [[part for text in report for part in fragments(text)] for report in reports]
+        report = np.repeat(np.arange(len(found)), [len(parts) for parts in found])
+        normal_report = np.asarray(is_normal, dtype=bool)[report]
+        units = [part for parts in found for part in parts]
+        rules = np.array([rule_label(part) for part in units])
+        words, word_abnormal = dictionary()
+        features = [_features(part) for part in units]
+        columns = _columns(features, words, options.minimum_count)
+        matrix, lexicon = _matrix(features, columns), _matrix(words, columns)
+        sure = usable(rules, normal_report)
+        both = vstack([matrix[sure], lexicon]).tocsr()
+        weight = np.r_[np.ones(sure.sum()), np.full(len(words), options.dictionary_weight)]
+        labels = first_labels(rules, normal_report)
+        _check_kinds(labels[sure])
         for remaining in range(options.rounds, -1, -1):
-            model = _logistic(matrix[sure], labels[sure], options)
+            model = LogisticRegression(C=options.inverse_penalty, max_iter=2000)
+            model.fit(both, np.r_[labels[sure], word_abnormal], sample_weight=weight)
             if remaining:
                 score = model.predict_proba(matrix)[:, 1]
-                labels = _relabel(score, report_index, normal_report, options.relabel_below)
-        found = dict(zip(columns, model.coef_[0].tolist(), strict=True))
-        return cls(found, float(model.intercept_[0]))
+                labels = relabel(score, rules, report, normal_report, options.relabel_below)
+        weights = dict(zip(columns, model.coef_[0].tolist(), strict=True))
+        return cls(weights, float(model.intercept_[0]))
 
     def abnormal_probability(self, sentences: Sequence[str]) -> Float[np.ndarray, " sentences"]:
         """Return the probability that each sentence states something abnormal, in [0, 1]."""
-        columns = {name: i for i, name in enumerate(self.weights)}
-        matrix = _matrix([_features(sentence) for sentence in sentences], columns)
-        scores = matrix @ np.fromiter(self.weights.values(), float, len(columns)) + self.bias
-        return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float64)
+        scores = [
+            max((self._log_odds(part) for part in fragments(text)), default=-np.inf)
+            for text in sentences
+        ]
+        return np.asarray(expit(np.array(scores, dtype=np.float64)))
+
+    def _log_odds(self, fragment: Sequence[str]) -> float:
+        known = _known(_features(fragment), self.weights)
+        return self.bias + sum(self.weights[name] for name in known)
 
     def save(self, path: str | Path) -> Path:
         """Write the model as JSON, atomically; return the path."""
@@ -147,86 +148,44 @@ class NgramClassifier:
 _RARE = ("is:<rare>", "no:<rare>")
 
 
-def _features(sentence: str) -> list[str]:
-    """Return word and word-pair features, prefixed "no:" in a negated sentence, else "is:"."""
-    words = "".join(c if c.isalnum() else " " for c in sentence.lower()).split()
-    if words[:2] in (["there", "is"], ["there", "are"]):
-        words = words[2:]
-    prefix = "is:"
-    if words[:1] == ["no"]:
-        prefix, words = "no:", words[1:]
-    pairs = [f"{first} {second}" for first, second in pairwise(words)]
-    return [prefix + feature for feature in [*words, *pairs]]
+def _features(fragment: Sequence[str]) -> list[str]:
+    """Return the marked words and the pairs of neighbours with the same mark."""
+    pairs = [
+        f"{first} {second[3:]}" for first, second in pairwise(fragment) if first[:3] == second[:3]
+    ]
+    return [*fragment, *pairs]
+
+
+def _known(features: Sequence[str], columns: Container[str]) -> set[str]:
+    """Return the features that have a column; a word without one is rare."""
+    return {
+        name if name in columns else f"{name[:3]}<rare>"
+        for name in features
+        if name in columns or " " not in name
+    }
+
+
+def _columns(
+    features: Sequence[Sequence[str]], words: Sequence[Sequence[str]], minimum: int
+) -> dict[str, int]:
+    count = Counter(name for found in features for name in set(found))
+    names = {name for name, n in count.items() if n >= minimum}
+    names.update(_RARE, *words)
+    return {name: i for i, name in enumerate(sorted(names))}
 
 
 def _matrix(features: Sequence[Sequence[str]], columns: dict[str, int]) -> csr_matrix:
-    """Return presence features, (sentences, columns), each row scaled to length 1."""
-    rows: list[int] = []
-    places: list[int] = []
-    values: list[float] = []
-    for row, found in enumerate(features):
-        known = {columns[name] for name in found if name in columns}
-        rare = [name for name in found if name not in columns and " " not in name]
-        known.update(columns[f"{name[:3]}<rare>"] for name in rare)
-        rows.extend([row] * len(known))
-        places.extend(sorted(known))
-        values.extend([1 / np.sqrt(max(len(known), 1))] * len(known))
-    return csr_matrix((values, (rows, places)), shape=(len(features), len(columns)))
+    """Return presence features, (fragments, columns)."""
+    known = [sorted(columns[name] for name in _known(found, columns)) for found in features]
+    ends = np.cumsum([0, *map(len, known)])
+    places = np.array([place for found in known for place in found], dtype=np.int64)
+    return csr_matrix((np.ones(len(places)), places, ends), shape=(len(features), len(columns)))
 
 
-def _first_labels(
-    sentences: Sequence[str],
-    normal_report: Bool[np.ndarray, " sentences"],
-    telling: Bool[np.ndarray, " sentences"],
-) -> Bool[np.ndarray, " sentences"]:
-    """Return the first weak labels, True = abnormal."""
-    negated = [s.startswith(("there is no ", "no ")) for s in sentences]
-    return ~normal_report & telling & ~np.asarray(negated, dtype=bool)
-
-
-def _lift(
-    sentences: Sequence[str], normal_report: Bool[np.ndarray, " sentences"]
-) -> Float[np.ndarray, " sentences"]:
-    """Return how many times more often a sentence stands in abnormal reports than in normal ones.
-
-    The shares are of all sentences of each kind; infinite where no normal report has the sentence.
-    """
-    normal = Counter(s for s, flag in zip(sentences, normal_report, strict=True) if flag)
-    both = Counter(sentences)
-    n_normal = max(int(normal_report.sum()), 1)
-    n_abnormal = max(len(sentences) - int(normal_report.sum()), 1)
-    return np.array(
-        [
-            (both[s] - normal[s]) / n_abnormal / (normal[s] / n_normal) if normal[s] else np.inf
-            for s in sentences
-        ],
-        dtype=np.float64,
-    )
-
-
-def _relabel(
-    score: Float[np.ndarray, " sentences"],
-    report_index: np.ndarray,
-    normal_report: Bool[np.ndarray, " sentences"],
-    below: float,
-) -> Bool[np.ndarray, " sentences"]:
-    """Return new labels: by score in abnormal reports, whose highest score stays abnormal."""
-    order = np.lexsort((score, report_index))
-    last = np.append(report_index[order][1:] != report_index[order][:-1], True)
-    labels = score >= below
-    labels[order[last]] = True
-    return labels & ~normal_report
-
-
-def _logistic(
-    matrix: csr_matrix, labels: Bool[np.ndarray, " sentences"], options: FitOptions
-) -> LogisticRegression:
-    if labels.all() or not labels.any():
+def _check_kinds(abnormal: Bool[np.ndarray, " fragments"]) -> None:
+    if abnormal.all() or not abnormal.any():
         raise ValueError(
-            "reports: expected normal and abnormal sentences to learn from, got only "
-            f"{'abnormal' if labels.all() and len(labels) else 'normal'} ones; "
+            "reports: expected normal and abnormal statements to learn from, got only "
+            f"{'abnormal' if abnormal.all() and len(abnormal) else 'normal'} ones; "
             "add reports of the other kind"
         )
-    weight = {False: 1.0, True: options.abnormal_weight}
-    model = LogisticRegression(C=options.inverse_penalty, class_weight=weight, max_iter=1000)
-    return model.fit(matrix, labels)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from offclip.text import _lexicon as lexicon
+from offclip.text.assertions import DENIED_BEFORE, DENIED_NORMAL, IS, fragments
 from offclip.text.sentences import split_sentences
 
 _BLANK = "xxxx"
@@ -55,19 +56,20 @@ class RulePrompter:
     "within normal limits" and "unremarkable" become "normal"). Hedges are kept as "possible" or
     "probable" before what they hedge. Left out: comparisons with earlier images (not visible in
     this one), sizes in mm or cm, articles, anonymisation blanks, and sentences about the
-    examination, the reader or the next step.
+    examination, the reader or the next step. If nothing is left of a sentence that asserts a
+    finding by name, the finding alone is the prompt; a sentence of advice makes it "possible".
     """
 
     def __call__(self, sentence: str) -> list[str]:
         """Return the prompts of one sentence, without repeats, in order of appearance."""
         text = _normalise(sentence)
         if lexicon.NOT_ABOUT_THE_IMAGE.search(text):
-            return []
+            return [_mark(prompt, "possible") for prompt in _named(sentence)]
         text = lexicon.NO_CHANGE.sub("", text)
         text = lexicon.WITHIN_NORMAL.sub("normal", lexicon.COMPARISON.sub(" ", text))
         clauses = (" ".join(clause.split()) for clause in lexicon.CLAUSE.split(text))
         found = (prompt for clause in clauses if clause for prompt in _statements(clause))
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(found)) or _named(sentence)
 
 
 def report_prompts(text: str, prompter: Prompter) -> tuple[list[str], list[str], int]:
@@ -96,6 +98,7 @@ def _normalise(sentence: str) -> str:
     text = re.sub(r"\bcardio[ -]mediastinal\b", "cardiomediastinal", text)
     text = _VIEWS_SHOW.sub("", text)
     text = re.sub(r"\bremains?\b", "is", text)
+    text = DENIED_NORMAL.sub("abnormal", re.sub(r"\bnot without\b", "with", text))
     text = re.sub(r"\s*/\s*", " or ", text)
     text = re.sub(r"[^a-z0-9,;: ]+", " ", text)
     return " ".join(text.split()).strip(" ,;:")
@@ -104,8 +107,10 @@ def _normalise(sentence: str) -> str:
 def _statements(clause: str) -> Iterable[str]:
     """Return the prompts of one clause: negated, hedged, predicated or plain."""
     clause = clause.strip(" ,")
-    if missing := lexicon.NEGATED_PREDICATE.match(clause):
-        return _negatives(missing["what"])
+    missing = DENIED_BEFORE.search(clause)
+    if missing and missing.start() and not lexicon.HEDGE.search(clause):
+        denied, further = clause[: missing.start()], clause[missing.end() :]
+        return [*_negatives(denied), *(_statements(further) if further[:1] == "," else [])]
     bare = lexicon.LEAD_IN.sub("", clause)
     for text in (clause, bare):
         if negation := lexicon.NEGATION_START.match(text):
@@ -120,6 +125,19 @@ def _statements(clause: str) -> Iterable[str]:
     if loose and _last(loose["what"]) in lexicon.ANATOMY_NOUNS:
         return _predicated(loose["what"], loose["predicate"])
     return _positives(bare)
+
+
+def _named(sentence: str) -> list[str]:
+    """Return a prompt for each finding noun that is asserted, with the adjectives before it."""
+    prompts = []
+    for fragment in fragments(sentence):
+        words: list[str] = []
+        for word in fragment:
+            plain = word.removeprefix(IS)
+            if plain in lexicon.FINDING_NOUNS - lexicon.VAGUE:
+                prompts.append(" ".join(["there is", *words, plain]))
+            words = [*words, plain] if plain in lexicon.ADJECTIVES else []
+    return list(dict.fromkeys(prompts))
 
 
 def _hedged(clause: str, hedge: re.Match[str]) -> Iterable[str]:
@@ -246,13 +264,21 @@ def _has_finding(phrase: str) -> bool:
 
 def _states(phrase: str) -> bool:
     """Whether a part of a list says something by itself."""
-    stating = ("normal ", "clear ", "enlarged ", "tortuous ", "elevated ", "hyperinflated ")
+    stating = (
+        "normal ",
+        "clear ",
+        "large ",
+        "enlarged ",
+        "tortuous ",
+        "elevated ",
+        "hyperinflated ",
+    )
     return _has_finding(phrase) or phrase.startswith(stating)
 
 
 def _is_anatomy(phrase: str) -> bool:
     """Whether the phrase only names a place ("heart and mediastinum"), stating nothing of it."""
-    telling = {"calcified", "patchy", "displaced", "acute", "active"}
+    telling = {"calcified", "patchy", "displaced", "acute", "active", "large"}
     places = lexicon.ANATOMY_NOUNS | (lexicon.ADJECTIVES - telling) | lexicon.HOLLOW | _ARTICLES
     words = {lexicon.singular(word) for word in lexicon.tokens(phrase)}
     return not (words & lexicon.FINDING_NOUNS - lexicon.ANATOMY_NOUNS) and words <= places

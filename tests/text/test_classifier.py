@@ -69,7 +69,7 @@ def test_round_trip(classifier, tmp_path):
         "{}",
         "[]",
         '{"format": "other"}',
-        '{"format": "offclip-ngram-classifier-1", "weights": 3}',
+        '{"format": "offclip-ngram-classifier-2", "weights": 3}',
     ],
 )
 def test_other_files_are_refused(tmp_path, content):
@@ -81,7 +81,7 @@ def test_other_files_are_refused(tmp_path, content):
 
 def test_infinite_weights_are_refused(tmp_path):
     path = tmp_path / "c.json"
-    value = {"format": "offclip-ngram-classifier-1", "bias": float("inf"), "weights": {}}
+    value = {"format": "offclip-ngram-classifier-2", "bias": float("inf"), "weights": {}}
     path.write_text(json.dumps(value))
     with pytest.raises(ValueError, match="finite"):
         NgramClassifier.load(path)

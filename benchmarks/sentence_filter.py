@@ -1,0 +1,199 @@
+"""How well sentences are told apart, ours and peers, against the labelled Open-I sentences.
+
+    python -m benchmarks.sentence_filter --part dev
+    python -m benchmarks.sentence_filter --part held_out --record book/results/sentence_filter.json
+
+Peers, all given the same training reports: ``majority`` (the commoner label), ``tfidf`` (TF-IDF of
+words and pairs with logistic regression, each sentence labelled as its report), ``rules`` (our word
+lists and denials alone, the idea of NegBio and of the CheXpert labeler), ``context`` (the same word
+lists with medspaCy's ConText; left out, with a line that says so, where medspacy is not installed).
+Ours: ``ngram`` on the sentence, and ``ngram of prompts``, the way of training texts: the highest
+probability among the sentence's prompts, 0 without one. ``--calibrate`` prints the slope and offset
+that Platt scaling would choose; 1 and 0 mean that there is nothing to scale.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from offclip.data import curate
+from offclip.data.gold import gold_path, join_gold, read_gold
+from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
+from offclip.evaluation.sentences import (
+    SentenceScores,
+    cohen_kappa,
+    perfect_calibration_error,
+    score_sentences,
+    score_strata,
+)
+from offclip.text import NgramClassifier, RulePrompter
+from offclip.text.assertions import fragments
+from offclip.text.weak_labels import ABNORMAL, FINDING_WORDS, rule_label
+
+Scorer = Callable[[Sequence[str]], np.ndarray]
+
+
+def main() -> None:
+    """Score every classifier on one part, print the table and write the records."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="runs/data")
+    parser.add_argument("--part", choices=("dev", "held_out"), default="dev")
+    parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--record", type=Path)
+    options = parser.parse_args()
+    started = time.perf_counter()
+    curation = curate(options.data)
+    gold = join_gold(read_gold(gold_path()), curation.records)
+    if (gold["label"] == "").any():
+        parser.error("the gold sentences have no labels yet; merge the two passes first")
+    gold = gold[gold["part"] == options.part].reset_index(drop=True)
+    texts, weights = gold["text"].tolist(), gold["weight"].to_numpy(dtype=float)
+    labels = gold["label"].to_numpy(dtype=str)
+    if options.calibrate:
+        print(_calibration(curation.classifier, texts, labels, weights))
+    common = {
+        "dataset": "openi_sentences", "split": options.part, "prompting": None, "head": None,
+        "seed": None, "config": "", "commit": commit_of_code(), "device": device_name(),
+    }  # fmt: skip
+    records = [
+        Record(
+            variant="gold", metric="kappa", detail="two passes", value=cohen_kappa(
+                gold["label_a"].to_numpy(dtype=str), gold["label_b"].to_numpy(dtype=str), weights
+            ), unit="", interval=None, interval_method=None, n=len(gold), minutes=0.0, **common,
+        )
+    ]  # fmt: skip
+    for name, scorer in scorers(curation.records, curation.classifier).items():
+        probabilities = scorer(texts)
+        scores = score_sentences(labels, probabilities, weights)
+        print(f"{name:18s} {_line(scores)}")
+        records += _records(name, scores, labels, probabilities, weights, common)
+        for stratum, part in score_strata(
+            labels, probabilities, weights, gold["stratum"].to_numpy(dtype=str)
+        ).items():
+            records += _shares(name, f"stratum {stratum}", part, common)
+    if options.record:
+        minutes = (time.perf_counter() - started) / 60
+        write_evidence(options.record, [_with_minutes(record, minutes) for record in records])
+
+
+def scorers(records: pd.DataFrame, classifier: NgramClassifier) -> dict[str, Scorer]:
+    """Each classifier by name: sentences in, probabilities of "abnormal" out."""
+    train = records[records["split"] == "train"]
+    prompter = RulePrompter()
+
+    def of_prompts(texts: Sequence[str]) -> np.ndarray:
+        found = [prompter(text) for text in texts]
+        return np.array(
+            [classifier.abnormal_probability(each).max() if each else 0.0 for each in found]
+        )
+
+    def rules(texts: Sequence[str]) -> np.ndarray:
+        found = [any(rule_label(part) == ABNORMAL for part in fragments(text)) for text in texts]
+        return np.array(found, dtype=float)
+
+    every: dict[str, Scorer] = {
+        "majority": lambda texts: np.ones(len(texts)),
+        "tfidf": _tfidf(train),
+        "rules": rules,
+        "ngram": classifier.abnormal_probability,
+        "ngram of prompts": of_prompts,
+    }
+    context = _context()
+    return every if context is None else {**every, "context": context}
+
+
+def _tfidf(train: pd.DataFrame) -> Scorer:
+    texts = [text for report in train["sentences"] for text in report]
+    flags = np.repeat(~train["is_normal"].to_numpy(dtype=bool), train["sentences"].map(len))
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    model = make_pipeline(vectorizer, LogisticRegression(max_iter=1000)).fit(texts, flags)
+    return lambda given: model.predict_proba(given)[:, 1]
+
+
+def _context() -> Scorer | None:
+    """medspaCy's ConText: abnormal if a finding word is found and is neither denied nor past."""
+    try:
+        import medspacy
+        from medspacy.ner import TargetRule
+    except ImportError:
+        print("context: left out, medspacy is not installed")
+        return None
+    nlp = medspacy.load(medspacy_enable=["medspacy_pyrush", "medspacy_target_matcher",
+                                         "medspacy_context"])  # fmt: skip
+    nlp.get_pipe("medspacy_target_matcher").add(
+        [
+            TargetRule(word, "FINDING", pattern=[{"LOWER": {"IN": [word, f"{word}s"]}}])
+            for word in sorted(FINDING_WORDS)
+        ]
+    )
+
+    def score(texts: Sequence[str]) -> np.ndarray:
+        found = [any(not entity._.is_negated for entity in nlp(text).ents) for text in texts]
+        return np.array(found, dtype=float)
+
+    return score
+
+
+def _calibration(
+    classifier: NgramClassifier, texts: list[str], labels: np.ndarray, weights: np.ndarray
+) -> str:
+    sure = labels != "uncertain"
+    odds = logit(np.clip(classifier.abnormal_probability(texts), 1e-6, 1 - 1e-6))[sure, None]
+    model = LogisticRegression(C=np.inf).fit(
+        odds, labels[sure] == "abnormal", sample_weight=weights[sure]
+    )
+    return f"slope {model.coef_[0, 0]:.3f}, offset {model.intercept_[0]:.3f}"
+
+
+def _line(scores: SentenceScores) -> str:
+    return (
+        ", ".join(
+            f"{name} {getattr(scores, name).value:.3f} "
+            f"[{getattr(scores, name).low:.3f}, {getattr(scores, name).high:.3f}]"
+            for name in ("accuracy", "abnormal_recall", "normal_recall")
+        )
+        + f", calibration error {scores.calibration_error:.3f}, uncertain {scores.n_uncertain}"
+    )
+
+
+def _records(name, scores, labels, probabilities, weights, common):  # type: ignore[no-untyped-def]
+    sure = labels != "uncertain"
+    noise = perfect_calibration_error(probabilities[sure], weights[sure])
+    return [
+        *_shares(name, "all", scores, common),
+        Record(
+            variant=name, metric="sentence_calibration_error", detail="10 equal-mass bins",
+            value=scores.calibration_error, unit="", n=scores.n, minutes=0.0,
+            interval=(noise.low, noise.high), interval_method="perfect classifier, 1000 draws",
+            **common,
+        ),
+    ]  # fmt: skip
+
+
+def _shares(name, detail, scores, common):  # type: ignore[no-untyped-def]
+    counts = {"uncertain_abnormal": scores.n_uncertain}
+    return [
+        Record(
+            variant=name, metric=f"sentence_{share}", detail=detail, value=interval.value, unit="",
+            interval=(interval.low, interval.high), interval_method="Wilson, weighted, 95 %",
+            n=counts.get(share, scores.n), minutes=0.0, **common,
+        )
+        for share in ("accuracy", "abnormal_recall", "normal_recall", "uncertain_abnormal")
+        if not np.isnan((interval := getattr(scores, share)).value)
+    ]  # fmt: skip
+
+
+def _with_minutes(record: Record, minutes: float) -> Record:
+    return Record(**{**vars(record), "minutes": minutes})
+
+
+if __name__ == "__main__":
+    main()

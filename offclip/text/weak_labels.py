@@ -1,0 +1,115 @@
+"""What is known of a sentence fragment without a person's label: word lists, then its report.
+
+Three sources, in this order. The word lists below label a fragment that they understand. A report
+without findings makes its other fragments normal. An abnormal report makes its other fragments
+abnormal at first; ``relabel`` lets a fitted model correct that. Imports jaxtyping, numpy and the
+word lists of this package.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from offclip.text._lexicon import ADJECTIVES, ANATOMY_NOUNS, FINDING_NOUNS, VAGUE
+from offclip.text.assertions import IS, NO
+
+UNKNOWN, NORMAL, ABNORMAL = -1, 0, 1
+
+FINDING_WORDS = (FINDING_NOUNS - VAGUE) | frozenset(
+    "abnormal opacification opacified hyperinflated hyperexpanded hyperlucent hypoinflated "
+    "hypoventilatory tortuous ectatic unfolded enlarged prominent widened big bulky degenerative "
+    "blunted calcified calcific elevated deviated deviation shift flattened flattening patchy "
+    "streaky hazy haziness bibasilar atelectatic subsegmental reticular reticulonodular "
+    "interstitial airspace cuffing crowding lucency sclerosis sclerotic osteopenia osteopenic "
+    "compression wedging collapse kyphotic scoliotic dextrocurvature levocurvature spurring spur "
+    "cavitary cavity cyst cystic bronchiectasis emphysematous bronchitis asthma chf overload "
+    "atherosclerotic cardiomyopathy sarcoidosis tuberculosis tumor cancer malignancy metastatic "
+    "pneumomediastinum pneumoperitoneum contusion hematoma swelling dislocation fractured healed "
+    "remote old obscured obscures kinked malpositioned pectus azygos postsurgical postoperative "
+    "surgical mastectomy lobectomy cholecystectomy thoracotomy sternotomy arthroplasty prosthesis "
+    "valve hardware icd aicd no_change no_doubt no_resolution not_resolved low".split()
+)
+NORMAL_WORDS = frozenset(
+    "normal clear unremarkable intact midline wnl sharp negative well aerated symmetric "
+    "smooth".split()
+)
+# About the examination, the reader, the reason or the next step: not about a finding.
+ASIDE_WORDS = frozenset(
+    "recommend recommended recommendation correlate correlation clinically clinical advised "
+    "suggested consider considered considering please comparison comparisons compared prior priors "
+    "previous view views film films radiograph radiographs exam examination study followup follow "
+    "notified discussed communicated telephone phone conveyed physician dr report dictated "
+    "interpreted evaluation evaluated available technique technical rotated rotation exposure "
+    "exposed overexposed underexposed portable bedside upright supine lateral frontal pa ap image "
+    "imaged images ct weeks months history indication symptoms symptom pain cough coughed fever "
+    "dyspnea smoker patient limited turned".split()
+)
+_PLACES = ANATOMY_NOUNS | (ADJECTIVES & {"right", "left", "bilateral", "upper", "lower"})
+_FILLERS = frozenset("the both of and stable unchanged again otherwise also".split())
+
+
+def rule_label(fragment: Sequence[str]) -> int:
+    """Label a fragment by its words: ABNORMAL, NORMAL or UNKNOWN.
+
+    An asserted finding word makes it abnormal. Without one, it is normal if something is denied,
+    if a normal word or a word about the examination is asserted, or if it only names a place.
+
+    Args:
+        fragment: marked words, as from ``fragments``.
+    """
+    asserted = {word.removeprefix(IS) for word in fragment if word.startswith(IS)}
+    if asserted & FINDING_WORDS:
+        return ABNORMAL
+    if any(word.startswith(NO) for word in fragment):
+        return NORMAL
+    if asserted & (NORMAL_WORDS | ASIDE_WORDS) or asserted <= _PLACES | _FILLERS:
+        return NORMAL
+    return UNKNOWN
+
+
+def dictionary() -> tuple[list[list[str]], Bool[np.ndarray, " words"]]:
+    """Return the word lists as fragments of one word, and whether each is abnormal.
+
+    A finding word is abnormal when asserted and normal when denied; the others are normal. They
+    teach a model the words that the training reports happen to lack.
+    """
+    findings, others = sorted(FINDING_WORDS), sorted(NORMAL_WORDS | ASIDE_WORDS)
+    asserted = [[IS + word] for word in (*findings, *others)]
+    denied = [[NO + word] for word in findings]
+    abnormal = np.arange(len(asserted) + len(denied)) < len(findings)
+    return asserted + denied, abnormal
+
+
+def first_labels(
+    rules: Int[np.ndarray, " fragments"], normal_report: Bool[np.ndarray, " fragments"]
+) -> Bool[np.ndarray, " fragments"]:
+    """Return True for abnormal: by the rules, and where they are silent, by the report."""
+    return np.where(rules == UNKNOWN, ~normal_report, rules == ABNORMAL)
+
+
+def relabel(
+    score: Float[np.ndarray, " fragments"],
+    rules: Int[np.ndarray, " fragments"],
+    report: Int[np.ndarray, " fragments"],
+    normal_report: Bool[np.ndarray, " fragments"],
+    below: float,
+) -> Bool[np.ndarray, " fragments"]:
+    """Return the labels of the next round: a model's score decides where the rules are silent.
+
+    Multiple-instance reasoning: an abnormal report has at least one abnormal fragment, so its
+    highest one stays abnormal; a normal report has none. Rules go before both.
+    """
+    order = np.lexsort((score, report))
+    last = np.append(report[order][1:] != report[order][:-1], True)[: len(order)]
+    labels = score >= below
+    labels[order[last]] = True
+    labels &= ~normal_report
+    return np.where(rules == UNKNOWN, labels, rules == ABNORMAL)
+
+
+def usable(
+    rules: Int[np.ndarray, " fragments"], normal_report: Bool[np.ndarray, " fragments"]
+) -> Bool[np.ndarray, " fragments"]:
+    """Return False where the rules find something in a normal report: the two contradict."""
+    return ~((rules == ABNORMAL) & normal_report)
