@@ -76,7 +76,7 @@ class NgramClassifier:
         """Fit on sentences or prompts of training reports and the reports' normal flags.
 
         Raises:
-            ValueError: lengths differ, or by the first labels there is nothing normal or nothing abnormal.
+            ValueError: lengths differ, or the first labels are all normal or all abnormal.
         """
         if len(reports) != len(is_normal):
             raise ValueError(
@@ -87,7 +87,7 @@ class NgramClassifier:
         report = np.repeat(np.arange(len(found)), [len(parts) for parts in found])
         normal_report = np.asarray(is_normal, dtype=bool)[report]
         units = [part for parts in found for part in parts]
-        rules = np.array([rule_label(part) for part in units])
+        rules = np.array([rule_label(part) for part in units], dtype=np.int64)
         words, word_abnormal = dictionary()
         features = [_features(part) for part in units]
         columns = _columns(features, words, options.minimum_count)

@@ -1,7 +1,7 @@
 """The default classifier on sentences of our own, each made hard in one way.
 
-``challenge.csv``: category, label by book/gold-guidelines.md, sentence, and ``missed``: who is known
-to be wrong, the classifier on the ``sentence`` itself, on its ``prompts`` (no prompt: normal), or
+``challenge.csv``: category, label by book/gold-guidelines.md, sentence, and ``missed``: where the
+classifier is known to be wrong, on the ``sentence`` itself, on its ``prompts`` (none: normal), or on
 ``both``. Better code makes the list stale, and the last test says so: take the marks away then.
 """
 
