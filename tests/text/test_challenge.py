@@ -1,8 +1,8 @@
 """The default classifier on sentences of our own, each made hard in one way.
 
 ``challenge.csv``: category, label by book/gold-guidelines.md, sentence, and ``missed``: where the
-classifier is known to be wrong, on the ``sentence`` itself, on its ``prompts`` (none: normal), or on
-``both``. Better code makes the list stale, and the last test says so: take the marks away then.
+classifier is known to be wrong, on the ``sentence`` itself, on its ``prompts`` (none: normal), or
+on ``both``. Better code makes the list stale; the last test says so: take the marks away then.
 """
 
 from pathlib import Path
