@@ -23,6 +23,7 @@ from offclip.models import ImageTextModel, tokenize, train_tokenizer
 from offclip.phantom import render_many
 from offclip.study import DATASET, Material, run_config
 from offclip.study.material import training_texts
+from offclip.text import FilterPolicy
 from offclip.training.objective import objective
 
 TURNS = 8
@@ -84,7 +85,9 @@ def main() -> None:
 def _stepper(config, cases):  # type: ignore[no-untyped-def]
     """A function that takes one optimiser step on one fixed batch."""
     set_seed(config.train.seed)
-    texts = training_texts(cases, prompting="prompted", filtered=True, threshold=config.threshold)
+    texts = training_texts(
+        cases, prompting="prompted", filtered=True, policy=FilterPolicy(config.threshold)
+    )
     tokenizer = train_tokenizer(
         [text for each in cases["prompts"] for text in each], length=config.model.text_length
     )

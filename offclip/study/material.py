@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from offclip.data.curate import findings_of
 from offclip.data.manifests import load_manifest
 from offclip.evaluation import Protocol
 from offclip.phantom import render_many
-from offclip.text import filter_prompts
+from offclip.text import FilterPolicy, filter_prompts
 
 DATASET = "openi_phantom"
 
@@ -87,20 +88,37 @@ class Texts:
 
 
 def training_texts(
-    cases: pd.DataFrame, *, prompting: str, filtered: bool, threshold: float
+    cases: pd.DataFrame,
+    *,
+    prompting: str,
+    filtered: bool,
+    policy: FilterPolicy,
+    filter_errors: float = 0.0,
+    seed: int = 0,
 ) -> Texts:
     """Texts to train on. With the filter, abnormal reports keep their abnormal prompts only.
 
     A study may be left with no text: it then takes no part in training.
+
+    Args:
+        cases: records.
+        prompting: ``prompted`` or ``raw``.
+        filtered: whether the filter is used.
+        policy: of the filter.
+        filter_errors: share of the filter's decisions that are turned round at random, to see
+            what a worse filter costs.
+        seed: of these errors.
     """
+    generator = np.random.default_rng(seed)
     texts, total = [], 0
     for case in cases.itertuples():
         each = list(case.sentences if prompting == "raw" else case.prompts)
         total += len(each)
         if filtered:
-            each, _ = filter_prompts(
-                each, list(case.prompt_abnormal), bool(case.is_normal), threshold=threshold
-            )
+            kept = np.array([policy.keeps(value) for value in case.prompt_abnormal], dtype=bool)
+            wrong = generator.random(len(each)) < filter_errors
+            decided = [float(keep) for keep in kept ^ wrong]
+            each, _ = filter_prompts(each, decided, bool(case.is_normal), policy)
         texts.append(list(each))
-    kept = sum(map(len, texts))
-    return Texts(texts, kept, total - kept)
+    all_kept = sum(map(len, texts))
+    return Texts(texts, all_kept, total - all_kept)

@@ -28,6 +28,7 @@ from offclip.files import atomic_path, write_json
 from offclip.models import ImageTextModel, tokenize, train_tokenizer
 from offclip.study.material import Material, protocol, training_texts
 from offclip.study.variants import VARIANTS, RunConfig
+from offclip.text import FilterPolicy
 from offclip.training import TrainResult, load_weights, train
 
 SPLITS = ("validation", "test")
@@ -128,7 +129,9 @@ def _trained(
         cases,
         prompting=config.prompting,
         filtered=VARIANTS[config.variant].filtered,
-        threshold=config.threshold,
+        policy=FilterPolicy(config.threshold),
+        filter_errors=config.filter_errors,
+        seed=config.train.seed,
     )
     tokenizer = _tokenizer(config, material)
     batches = StudyBatches(

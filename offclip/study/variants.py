@@ -41,6 +41,7 @@ class RunConfig:
         variant: a name of :data:`VARIANTS`.
         prompting: ``prompted`` ("there is …" sentences) or ``raw`` report sentences.
         threshold: probability from which a sentence counts as abnormal, for the filter.
+        filter_errors: share of the filter's decisions turned round at random, in [0, 1].
         draws: different renderings of each training study; an epoch takes the next.
         model: sizes and head.
         train: optimiser, budget and seed; its ``loss`` is the variant's.
@@ -49,6 +50,7 @@ class RunConfig:
     variant: str
     prompting: str = "prompted"
     threshold: float = 0.5
+    filter_errors: float = 0.0
     draws: int = 3
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -64,6 +66,8 @@ class RunConfig:
             raise ValueError(
                 f"prompting: the filter judges prompts, {self.variant!r} needs prompting='prompted'"
             )
+        if not 0 <= self.filter_errors <= 1:
+            raise ValueError(f"filter_errors: expected a share in [0, 1], got {self.filter_errors}")
         if self.draws < 1:
             raise ValueError(f"draws: expected at least 1, got {self.draws}")
         object.__setattr__(self, "train", replace(self.train, loss=VARIANTS[self.variant].loss))

@@ -1,19 +1,24 @@
 """Report text: sections, sentences, "there is ..." prompts, normal or abnormal, what is kept."""
 
 from offclip.text.classifier import FitOptions, NgramClassifier, SentenceClassifier
-from offclip.text.filtering import filter_prompts
+from offclip.text.filtering import FilterPolicy, filter_prompts
 from offclip.text.prompts import Prompter, RulePrompter, report_prompts
+from offclip.text.report import ReportReading, SentenceReading, read_report
 from offclip.text.sections import image_text, split_sections
 from offclip.text.sentences import split_sentences
 
 __all__ = [
+    "FilterPolicy",
     "FitOptions",
     "NgramClassifier",
     "Prompter",
+    "ReportReading",
     "RulePrompter",
     "SentenceClassifier",
+    "SentenceReading",
     "filter_prompts",
     "image_text",
+    "read_report",
     "report_prompts",
     "split_sections",
     "split_sentences",

@@ -17,6 +17,7 @@ from offclip.study import (
 )
 from offclip.study.material import training_texts
 from offclip.study.run import run_folder
+from offclip.text import FilterPolicy
 from tests.study.conftest import SMALL
 
 
@@ -76,10 +77,31 @@ def test_study_records_are_whole(material, tmp_path):
 
 def test_filter_keeps_normal_reports_and_counts_add_up(material):
     cases = material.cases("train")
-    texts = training_texts(cases, prompting="prompted", filtered=True, threshold=0.5)
+    texts = training_texts(cases, prompting="prompted", filtered=True, policy=FilterPolicy())
     for each, normal in zip(texts.texts, cases["is_normal"], strict=True):
         assert len(each) == (2 if normal else 1)
     assert texts.kept + texts.dropped == cases["prompts"].map(len).sum()
+
+
+def test_filter_errors_turn_decisions_round(material):
+    cases = material.cases("train")
+
+    def texts(errors, seed=0):
+        return training_texts(
+            cases, prompting="prompted", filtered=True, policy=FilterPolicy(),
+            filter_errors=errors, seed=seed,
+        )  # fmt: skip
+
+    right, wrong, some = texts(0.0), texts(1.0), texts(0.3)
+    for a, b, case in zip(right.texts, wrong.texts, cases.itertuples(), strict=True):
+        if case.is_normal:
+            assert a == b == list(case.prompts)
+        else:
+            assert sorted(a + b) == sorted(case.prompts)
+    assert some.kept + some.dropped == right.kept + right.dropped
+    assert texts(0.3).texts == some.texts != texts(0.3, seed=1).texts
+    with pytest.raises(ValueError, match="filter_errors"):
+        run_config("offclip", head="cosine", seed=0, filter_errors=1.5)
 
 
 def test_drawable_cases(material):

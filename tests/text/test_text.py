@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offclip.text import (
+    FilterPolicy,
     Prompter,
     RulePrompter,
     filter_prompts,
@@ -124,7 +125,8 @@ def test_report_prompts_count_silent_sentences():
 )
 def test_filter_adds_up(pairs, is_normal, threshold, policy):
     prompts, values = [p for p, _ in pairs], [v for _, v in pairs]
-    kept, dropped = filter_prompts(prompts, values, is_normal, threshold=threshold, on_empty=policy)
+    chosen = FilterPolicy(threshold, on_empty=policy)
+    kept, dropped = filter_prompts(prompts, values, is_normal, chosen)
     assert sorted(kept + dropped) == sorted(prompts)
     if is_normal or (policy == "keep_all" and all(v < threshold for v in values)):
         assert kept == prompts
@@ -140,8 +142,19 @@ def test_filter_adds_up(pairs, is_normal, threshold, policy):
         ([0.1, 2.0], {}, r"\[0, 1\]"),
         ([0.1, 0.2], {"on_empty": "keep"}, "keep_all"),
         ([0.1, 0.2], {"threshold": -1.0}, "threshold"),
+        ([0.1, 0.2], {"margin": 0.6}, "margin"),
+        ([0.1, 0.2], {"on_uncertain": "maybe"}, "on_uncertain|keep"),
     ],
 )
 def test_filter_refuses(values, options, message):
     with pytest.raises((ValueError, TypeError), match=message):  # TypeError under the hook
-        filter_prompts(["a", "b"], values, False, **options)
+        filter_prompts(["a", "b"], values, False, FilterPolicy(**options))
+
+
+def test_uncertain_prompts_follow_the_policy():
+    prompts, values = ["a", "b", "c"], [0.9, 0.45, 0.1]
+    keep = FilterPolicy(margin=0.1)
+    assert [keep.label(value) for value in values] == ["abnormal", "uncertain", "normal"]
+    assert filter_prompts(prompts, values, False, keep) == (["a", "b"], ["c"])
+    drop = FilterPolicy(margin=0.1, on_uncertain="drop")
+    assert filter_prompts(prompts, values, False, drop) == (["a"], ["b", "c"])
