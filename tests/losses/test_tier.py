@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from offclip.losses import tier_penalty
 
@@ -72,3 +74,38 @@ def test_gradients():
     assert torch.autograd.gradcheck(
         lambda c: tier_penalty(c, words_weight=0.5, patches_weight=2.0, token_mask=mask), (cosines,)
     )
+
+
+def test_the_default_temperature_is_the_original_of_one():
+    cosines = torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(2, 3, 4)
+    weights = {"words_weight": 0.5, "patches_weight": 2.0}
+    assert tier_penalty(cosines, **weights) == tier_penalty(cosines, temperature=1.0, **weights)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6)),
+    st.floats(0.05, 2.0),
+    st.integers(0, 10_000),
+)
+def test_random_shapes_against_the_loop_and_the_bounds(shape, temperature, seed):
+    generator = torch.Generator().manual_seed(seed)
+    cosines = torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1
+    words, patches = entropies(cosines, temperature)
+    ours = [
+        tier_penalty(cosines, words_weight=w, patches_weight=p, temperature=temperature).item()
+        for w, p in ((1.0, 0.0), (0.0, 1.0))
+    ]
+    assert ours == pytest.approx([words, patches], abs=1e-9)
+    assert -1e-5 <= ours[0] <= math.log(shape[2]) + 1e-5
+    assert -1e-5 <= ours[1] <= math.log(shape[1]) + 1e-5
+
+
+@pytest.mark.parametrize("value", [1e4, -1e4])
+def test_extreme_similarities_have_no_entropy_and_finite_gradients(value):
+    cosines = torch.zeros(1, 3, 4, dtype=torch.float64)
+    cosines[0].diagonal().fill_(value)
+    cosines.requires_grad_()
+    loss = tier_penalty(cosines, words_weight=1.0, patches_weight=1.0)
+    loss.backward()
+    assert loss.isfinite() and cosines.grad.isfinite().all()
