@@ -75,7 +75,7 @@ notebooks-test: $(ENV) ## every notebook at its defaults, compared with its stor
 refresh-notebooks: $(ENV) ## store the checked outputs of the notebooks anew (NOTEBOOKS="01_why_normal …")
 	$(PY) -m book.notebook_sources --refresh $(NOTEBOOKS)
 
-check-long: $(ENV) ## mutation testing of the losses (about half an hour)
+check-long: $(ENV) ## mutation testing of the losses (about five minutes)
 	$(PY) -m pip install --quiet "mutmut==3.8.1"
 	$(PY) -m benchmarks.mutation --record book/results/mutation.json
 
