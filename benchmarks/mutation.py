@@ -3,7 +3,8 @@
 Run: ``make check-long``, or ``python -m benchmarks.mutation [--record book/results/mutation.json]``
 with mutmut installed. It works on a copy in ``runs/mutation`` and goes on where it was stopped;
 delete that folder to start anew. Exit code 1 if fewer than 95 % of the mutants are caught, or if
-one that survives is not explained in ``mutation_survivors.yaml``. About five minutes on two idle cores.
+one that survives is not explained in ``mutation_survivors.yaml``. About five minutes on two
+idle cores.
 """
 
 import argparse

@@ -151,7 +151,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
     return Record(
         dataset=DATASET,
         split=measured.split,
-        variant=config.variant,
+        variant=config.name,
         prompting=config.prompting,
         head=config.model.head,
         metric=metric,

@@ -40,7 +40,7 @@ def sweep(
     waiting = [config for config in configs if finished_run(out, config, material) is None]
     if jobs == 1:
         for config in waiting:
-            say(f"{config.variant}, {config.model.head}, seed {config.train.seed}")
+            say(f"{config.name}, {config.model.head}, seed {config.train.seed}")
             run(config, material, out, report=report)
     elif waiting:
         _draw_once(waiting, material)
@@ -51,7 +51,7 @@ def sweep(
             for number, future in enumerate(as_completed(futures), start=1):
                 done, config = future.result(), futures[future]
                 say(
-                    f"{number}/{len(waiting)} {config.variant}, {config.model.head}, "
+                    f"{number}/{len(waiting)} {config.name}, {config.model.head}, "
                     f"seed {config.train.seed}: {float(str(done.about['minutes'])):.1f} minutes"
                 )
     return [run(config, material, out) for config in configs]

@@ -19,14 +19,23 @@ VARIANT_ORDER = [
 ]
 
 
-def recorded(folder: str | Path, *, head: str = "cross_attention") -> pd.DataFrame:
+def recorded(
+    folder: str | Path, *, head: str = "cross_attention", filter_errors: bool = False
+) -> pd.DataFrame:
     """The study's evidence records of one head from the JSON files of ``folder``.
+
+    Args:
+        folder: of the JSON files.
+        head: of the models.
+        filter_errors: also the runs whose filter was made worse on purpose.
 
     Raises:
         FileNotFoundError: there are none; the message says where they come from.
     """
     table = read_evidence(*sorted(Path(folder).glob("*.json")))
     table = table[(table["dataset"] == DATASET) & (table["head"] == head)]
+    if not filter_errors:
+        table = as_it_is(table)
     if table.empty:
         raise FileNotFoundError(
             f"records: expected evidence of the {head!r} head in JSON files of {str(folder)!r}, "
@@ -34,6 +43,14 @@ def recorded(folder: str | Path, *, head: str = "cross_attention") -> pd.DataFra
             "and python -m offclip study makes them anew"
         )
     return table.reset_index(drop=True)
+
+
+def as_it_is(records: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what belongs to filters made worse on purpose."""
+    with_errors = records[["variant", "detail"]].apply(
+        lambda column: column.str.contains("filter errors", regex=False)
+    )
+    return records[~with_errors.any(axis=1)]
 
 
 def labels(records: pd.DataFrame) -> pd.Series:

@@ -72,6 +72,12 @@ class RunConfig:
             raise ValueError(f"draws: expected at least 1, got {self.draws}")
         object.__setattr__(self, "train", replace(self.train, loss=VARIANTS[self.variant].loss))
 
+    @property
+    def name(self) -> str:
+        """The variant as evidence names it: with the errors put into its filter, if any."""
+        errors = f", {self.filter_errors:.0%} filter errors" if self.filter_errors else ""
+        return self.variant + errors
+
 
 def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunConfig:
     """A configuration from flat overrides of the model's, the training's and its own settings.
