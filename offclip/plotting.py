@@ -150,6 +150,58 @@ def score_distribution(
     return ax
 
 
+def sentence_strips(reports: Sequence[Sequence[float]], *, ax: Axes | None = None) -> Axes:
+    """One row a report, one cell a sentence, coloured by its probability of being abnormal.
+
+    Args:
+        reports: probabilities in [0, 1], in the order of the sentences; at least one report.
+    """
+    longest = max(map(len, reports))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 0.8 + 0.11 * len(reports)), layout="constrained")
+    grid = np.full((len(reports), longest), np.nan)
+    for row, values in enumerate(reports):
+        grid[row, : len(values)] = values
+    colours = seaborn.blend_palette([NORMAL, "#f2f2f2", ABNORMAL], as_cmap=True)
+    mesh = ax.pcolormesh(grid, cmap=colours, vmin=0, vmax=1, edgecolor="white", linewidth=0.8)
+    ax.figure.colorbar(mesh, ax=ax, label="P(abnormal)", aspect=30)
+    ax.set(xlabel="sentence of the report", ylabel="report", yticks=[])
+    ax.invert_yaxis()
+    seaborn.despine(ax=ax, left=True, bottom=True)
+    return ax
+
+
+def reliability_plot(
+    abnormal: Float[np.ndarray, " sentence"],
+    probabilities: Float[np.ndarray, " sentence"],
+    weights: Float[np.ndarray, " sentence"],
+    *,
+    bins: int = 10,
+    ax: Axes | None = None,
+) -> Axes:
+    """Share of abnormal sentences against the mean probability, in bins of equal weight.
+
+    Args:
+        abnormal: 1 for abnormal, 0 for normal.
+        probabilities: of abnormal, in [0, 1].
+        weights: sentences that each one stands for, above 0.
+        bins: at least 1.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(4, 4), layout="constrained")
+    table = pd.DataFrame({"p": probabilities, "y": abnormal, "w": weights}).sort_values("p")
+    middle = table["w"].cumsum() - table["w"] / 2
+    table["bin"] = np.minimum(bins * middle / table["w"].sum(), bins - 1).astype(int)
+    means = table.groupby("bin")[["p", "y"]].apply(
+        lambda each: pd.Series(np.average(each, axis=0, weights=table.loc[each.index, "w"]))
+    )
+    ax.plot([0, 1], [0, 1], color=REFERENCE, linestyle="--", linewidth=1)
+    ax.plot(means[0], means[1], marker="o", color=ABNORMAL)
+    ax.set(xlabel="mean probability", ylabel="share that is abnormal", xlim=(0, 1), ylim=(0, 1))
+    seaborn.despine(ax=ax)
+    return ax
+
+
 def training_curves(log: pd.DataFrame) -> Figure:
     """Loss terms and validation AUC by step; ``log`` as :meth:`offclip.study.Run.log` gives it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")

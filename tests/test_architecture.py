@@ -17,7 +17,7 @@ ALLOWED = {
     "parameters": set(),
     "plotting": {"scores"},
     "toys": {"plotting"},
-    "explorer": set(),
+    "explorer": {"text"},
     "text": set(),
     "phantom": set(),
     "losses": {"scores"},
