@@ -1,6 +1,6 @@
 """Report text: sections, sentences, "there is ..." prompts, normal or abnormal, what is kept."""
 
-from offclip.text.classifier import FitOptions, NgramClassifier, SentenceClassifier
+from offclip.text.classifier import FitOptions, NgramClassifier, SentenceClassifier, load_classifier
 from offclip.text.filtering import FilterPolicy, filter_prompts
 from offclip.text.prompts import Prompter, RulePrompter, report_prompts
 from offclip.text.report import ReportReading, SentenceReading, read_report
@@ -18,6 +18,7 @@ __all__ = [
     "SentenceReading",
     "filter_prompts",
     "image_text",
+    "load_classifier",
     "read_report",
     "report_prompts",
     "split_sections",

@@ -107,8 +107,8 @@ COPULA = re.compile(
     r"\s+(?:is|are|was|were|appears?(?: to be)?|looks?|remains?|has an?|have|has)\s+(?!no\b|not\b)"
 )
 WITHIN_NORMAL = re.compile(
-    r"\b(?:(?:within|in) (?:the )?normal (?:limits?|range)|wnl|unremarkable|not (?:significantly )?"
-    r"(?:enlarged|abnormal))\b"
+    r"\b(?:(?:within|in) (?:the )?normal (?:limits?|range)|wnl|unremarkable|(?:not|no longer) "
+    r"(?:significantly )?(?:enlarged|abnormal))\b"
 )
 ADVERB = r"(?:\w+ly|normal|well|not|upper|within|otherwise|somewhat|quite)"
 PREPOSITION = re.compile(

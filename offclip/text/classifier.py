@@ -189,3 +189,19 @@ def _check_kinds(abnormal: Bool[np.ndarray, " fragments"]) -> None:
             f"{'abnormal' if abnormal.all() and len(abnormal) else 'normal'} ones; "
             "add reports of the other kind"
         )
+
+
+def load_classifier(path: str | Path) -> SentenceClassifier:
+    """Read a saved classifier: the JSON file of a linear model, or the folder of a transformer.
+
+    Raises:
+        ValueError: nothing is there, or it is neither.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from offclip.text.transformer import TransformerClassifier
+
+        return TransformerClassifier.load(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a classifier file or folder, got nothing there")
+    return NgramClassifier.load(path)

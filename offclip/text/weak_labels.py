@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from offclip.text._lexicon import ADJECTIVES, ANATOMY_NOUNS, FINDING_NOUNS, VAGUE
-from offclip.text.assertions import IS, NO
+from offclip.text.assertions import IS, NO, fragments
 
 UNKNOWN, NORMAL, ABNORMAL = -1, 0, 1
 
@@ -113,3 +113,22 @@ def usable(
 ) -> Bool[np.ndarray, " fragments"]:
     """Return False where the rules find something in a normal report: the two contradict."""
     return ~((rules == ABNORMAL) & normal_report)
+
+
+def sentence_labels(
+    reports: Sequence[Sequence[str]], is_normal: Sequence[bool]
+) -> tuple[list[str], Bool[np.ndarray, " sentences"]]:
+    """Return the usable sentences of all reports, and whether each is abnormal at first sight.
+
+    A sentence is abnormal if one of its fragments is, by ``first_labels``. Left out: sentences
+    without a word, and those of normal reports in which the rules find something.
+    """
+    texts, labels = [], []
+    for report, normal in zip(reports, is_normal, strict=True):
+        for text in report:
+            rules = np.array([rule_label(part) for part in fragments(text)], dtype=np.int64)
+            normal_report = np.full(len(rules), normal)
+            if len(rules) and usable(rules, normal_report).all():
+                texts.append(text)
+                labels.append(bool(first_labels(rules, normal_report).any()))
+    return texts, np.array(labels, dtype=bool)
