@@ -98,6 +98,7 @@ class TransformerClassifier:
                 folder, num_train_epochs=options.epochs, learning_rate=options.learning_rate,
                 per_device_train_batch_size=options.batch_size, seed=options.seed,
                 report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
+                dataloader_pin_memory=False,
             )  # fmt: skip
             collate = DataCollatorWithPadding(tokenizer)
             Trainer(model, arguments, train_dataset=rows, data_collator=collate).train()

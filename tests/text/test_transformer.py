@@ -18,10 +18,11 @@ FLAGS = [True, False] * 12
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = train_tokenizer([*NORMAL, *ABNORMAL], length=24)
+    tokenizer = train_tokenizer([*NORMAL, *ABNORMAL] * 5, length=24)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=32, pad_token_id=tokenizer.pad_token_id,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -30,7 +31,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(source):
-    options = FineTuning(epochs=15, batch_size=16, learning_rate=3e-3, length=24)
+    options = FineTuning(epochs=20, batch_size=16, learning_rate=2e-3, length=24)
     return TransformerClassifier.fit(REPORTS, FLAGS, source=source, options=options)
 
 
