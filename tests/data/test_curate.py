@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from offclip.data import curate, findings_of
@@ -131,6 +132,21 @@ def test_the_classifier_agrees_with_people_on_reports(real):
         keep, drop = filter_prompts(row.prompts, row.prompt_abnormal, False)
         kept, dropped = kept + len(keep), dropped + len(drop)
     assert 0.3 < kept / (kept + dropped) < 0.6
+
+
+def test_sentences_agree_with_the_findings_that_people_gave_to_reports(real):
+    """Fourteen findings of another annotation: a report with one of them says so somewhere."""
+    table = pd.read_csv(real_data("openi_gold") / "openi_gld_std14.csv").set_index("filename")
+    records = real[0].records.set_index("study_id")
+    held_out = records[records["split"] != "train"].join(table, how="inner")
+    highest = held_out["sentences"].map(
+        lambda each: real[0].classifier.abnormal_probability(list(each)).max()
+    )
+    found = table.columns.drop("normal")
+    abnormal = held_out[found].max(axis=1) == 1
+    assert len(held_out) > 1000 and abnormal.sum() > 250
+    assert (highest[abnormal] >= 0.5).mean() > 0.98
+    assert (highest[held_out["normal"] == 1] < 0.5).mean() > 0.8
 
 
 def test_the_classifier_on_hand_labelled_prompts(real):
