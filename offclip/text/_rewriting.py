@@ -54,11 +54,11 @@ _SCHEMA = {
         "prompts": {
             "type": "array",
             "maxItems": PROMPTS_LIMIT,
-            # plain groups and both anchors: what the grammar compilers of local servers accept
+            # What grammar compilers of local servers accept: both anchors, plain groups, and
+            # bounds inside the pattern, since they ignore maxLength beside one.
             "items": {
                 "type": "string",
-                "pattern": "^there is (no )?[a-z0-9]+([ -][a-z0-9]+)*$",
-                "maxLength": LENGTH_LIMIT,
+                "pattern": "^there is (no )?[a-z0-9]{1,32}([ -][a-z0-9]{1,32}){0,24}$",
             },
         }
     },

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import socket
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +68,9 @@ def test_it_speaks_the_protocol(server, prompter):
     schema = request["response_format"]["json_schema"]["schema"]
     assert request["response_format"]["type"] == "json_schema"
     assert schema["properties"]["prompts"]["maxItems"] == PROMPTS_LIMIT
+    pattern = schema["properties"]["prompts"]["items"]["pattern"]
+    assert all(re.search(pattern, prompt) for prompt in PROMPTS)
+    assert pattern[0] + pattern[-1] == "^$" and "(?" not in pattern  # as grammar compilers ask
     assert adds_up(ask.usage) == Usage(sentences=1, answered=1, asked=1).counts()
 
 
