@@ -16,6 +16,7 @@ ANSWER_LIMIT = 1_000_000
 _PIECE = 65_536
 _SERVER_REMEDY = "Check that the server runs, and give it more time with timeout"
 _BUSY_REMEDY = "Look into the server's log, or run it with fewer requests at once"
+_CERTIFICATE_REMEDY = "Check the host's name, or name its authority's file in SSL_CERT_FILE"
 _SETUP_REMEDY = "Check endpoint, model and api_key against the server's documentation"
 
 
@@ -47,8 +48,8 @@ def post(where: Destination, body: bytes, *, api_key: str, timeout: float) -> by
         timeout: seconds to connect, for each wait for the server, and for the body in all.
 
     Raises:
-        Fault: no answer in time, a status other than 200, a redirect, an answer that ends early
-            or is larger than ``ANSWER_LIMIT``.
+        Fault: no answer in time, a status other than 200, a redirect, a certificate that is not
+            trusted, an answer that ends early or is larger than ``ANSWER_LIMIT``.
     """
     try:
         connection = _connect(where, timeout)
@@ -64,6 +65,9 @@ def post(where: Destination, body: bytes, *, api_key: str, timeout: float) -> by
             connection.close()
     except TimeoutError:
         raise Fault(f"no whole answer within {timeout:g} s", _SERVER_REMEDY) from None
+    except ssl.SSLCertVerificationError:
+        said = "a certificate that this machine does not trust"
+        raise Fault(said, _CERTIFICATE_REMEDY, again=False) from None
     except (OSError, HTTPException) as error:
         failure = type(error).__name__
     raise Fault(f"the connection failed ({failure})", _SERVER_REMEDY)

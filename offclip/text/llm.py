@@ -188,8 +188,8 @@ class LocalLLMPrompter:
         sha256 = hashlib.sha256(sentence.encode("utf-8", "surrogatepass")).hexdigest()
         raise PromptingFailed(
             f"{self.model} on {where.host}: expected prompts for the sentence with sha256 "
-            f"{sha256[:16]}, got none in {attempt} requests. Last fault: {outcome.said}. "
-            f"{outcome.remedy}"
+            f"{sha256[:16]}, got none after {attempt} of {self.attempts} requests. "
+            f"Last fault: {outcome.said}. {outcome.remedy}"
         )
 
     def _once(self, where: Destination, body: bytes) -> list[str] | Fault:

@@ -1,7 +1,9 @@
 """A real HTTP server on this machine that speaks the chat-completions protocol, or misbehaves."""
 
 import json
+import ssl
 import threading
+import traceback
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,7 +58,8 @@ def reply(status, body=b"", *, length=None, **headers):
 
 
 @contextmanager
-def serving():
+def serving(certificate=None):
+    """Run a server on a free port; ``certificate`` (certificate file, key file) makes it https."""
     server = Server()
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,8 +76,18 @@ def serving():
         def log_message(self, *_):
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_):
+            pass  # a client that does not trust the certificate leaves in the middle
+
+    http = Quiet(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        http.socket = context.wrap_socket(
+            http.socket, server_side=True, do_handshake_on_connect=False
+        )
     server.port = http.server_address[1]
     thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -85,3 +98,19 @@ def serving():
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+def adds_up(usage):
+    c = usage.counts()
+    assert c["sentences"] == sum(c[k] for k in ("blank", "cached", "refused", "answered", "failed"))
+    assert c["asked"] == c["answered"] + c["failed"] + c["retried"]
+    return c
+
+
+def everything_said(error):
+    """The message, the printed traceback, and all that hangs on the chain of causes."""
+    said = ["".join(traceback.format_exception(error))]
+    while error is not None:
+        said += [repr(error), repr(error.args), repr(vars(error))]
+        error = error.__cause__ or error.__context__
+    return "\n".join(said)

@@ -1,7 +1,9 @@
 """Where text may go: what is refused is refused before a byte of it is sent."""
 
 import datetime
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -187,17 +189,48 @@ def test_the_next_address_is_tried_when_one_is_silent(names, tmp_path):
         assert len(server.requests) == 1
 
 
-def test_https_without_a_trusted_certificate_gets_no_text(tmp_path):
-    with serving() as server:  # speaks no TLS
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for "localhost" and its key, made anew."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is absent: install it to test https")
+    folder = tmp_path_factory.mktemp("certificate")
+    made = (folder / "certificate.pem", folder / "key.pem")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-out", str(made[0]), "-keyout", str(made[1])]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return made
+
+
+def https_prompter(server, host, cache):
+    endpoint = f"https://{host}:{server.port}/v1"
+    return LocalLLMPrompter(endpoint=endpoint, model="m", access="credentialed", cache=cache)
+
+
+def test_https_gives_its_text_to_a_trusted_certificate_only(certificate, tmp_path, monkeypatch):
+    with serving(certificate) as server:
+        for host in ("localhost", "127.0.0.1"):
+            with pytest.raises(PromptingFailed, match="after 1 of 4.*not trust.*SSL_CERT_FILE"):
+                https_prompter(server, host, tmp_path)(SENTENCE)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        with pytest.raises(PromptingFailed, match="not trust"):  # the name is another one
+            https_prompter(server, "127.0.0.1", tmp_path)(SENTENCE)
+        assert server.requests == []
+        assert https_prompter(server, "localhost", tmp_path)(SENTENCE) == []
+        assert len(server.requests) == 1
+
+
+def test_https_to_a_server_without_it_gets_no_text(tmp_path):
+    with serving() as server:
         ask = LocalLLMPrompter(
             endpoint=f"https://127.0.0.1:{server.port}/v1",
             model="m",
             access="open",
             cache=tmp_path,
             attempts=1,
-            timeout=2.0,
         )
-        with pytest.raises(PromptingFailed, match="SSL"):
+        with pytest.raises(PromptingFailed, match="SSLError"):
             ask(SENTENCE)
         assert server.requests == []
 
