@@ -7,8 +7,8 @@ from hashlib import sha256
 import pytest
 
 from offclip.text import PromptingFailed, Usage, llm
-from offclip.text._chat import ANSWER_LIMIT
-from offclip.text._rewriting import LENGTH_LIMIT, PROMPTS_LIMIT
+from offclip.text._chat import ANSWER_LIMIT, Fault
+from offclip.text._rewriting import LENGTH_LIMIT, PROMPTS_LIMIT, read_answer
 from tests.text.chat_server import (
     adds_up,
     answer,
@@ -141,6 +141,13 @@ def test_a_lasting_fault_is_an_error_without_the_sentence(server, prompter, tmp_
     assert len(server.requests) == 2
     assert not list(tmp_path.rglob("*.json"))
     assert adds_up(ask.usage) == Usage(sentences=1, failed=1, asked=2, retried=1).counts()
+
+
+@pytest.mark.parametrize("body", [SENTENCE.encode(), says(SENTENCE), completion(SENTENCE)])
+def test_a_fault_carries_no_text_along(body):
+    with pytest.raises(Fault) as caught:
+        read_answer(body)
+    assert "Zebrafish" not in everything_said(caught.value)
 
 
 @pytest.mark.parametrize("status", [204, 301, 302, 307, 308, 400, 401, 404])
