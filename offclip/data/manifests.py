@@ -1,8 +1,9 @@
 """Dataset manifests: frozen dataclasses read from YAML, strict about unknown keys.
 
-Imports nothing of the package; PyYAML is imported where a file is read.
+Imports the access rule of ``offclip.text``; PyYAML is imported where a file is read.
 """
 
+import datetime
 import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -10,7 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-ACCESS = ("open", "open-no-derivatives", "registration", "credentialed")
+from offclip.text.destination import OPEN_ACCESS, RESTRICTED_ACCESS, TextPermission
+
+ACCESS = OPEN_ACCESS + RESTRICTED_ACCESS
 SOURCE_KINDS = ("pip", "url", "local")
 
 
@@ -49,6 +52,8 @@ class Manifest:
     Attributes:
         prompts: class name to the phrase X of its prompt "there is X".
         normal_prompts: prompts that test for normality.
+        text_may_go_to: the user's signed statement that the report text may be sent to other hosts
+            than this machine; absent in every manifest that is shipped.
         sha256, content_sha256: digests of the archive and of its content (data_manifests/README).
     """
 
@@ -67,6 +72,7 @@ class Manifest:
     split: Split = Split()
     prompts: Mapping[str, str] = field(default_factory=dict)
     normal_prompts: tuple[str, ...] = ()
+    text_may_go_to: TextPermission | None = None
 
 
 def load_manifest(name: str) -> Manifest:
@@ -105,6 +111,9 @@ def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
     )
     settings["split"] = Split(**_checked(Split, settings.get("split", {}), f"{where}: split"))
     settings["normal_prompts"] = tuple(settings.get("normal_prompts", ()))
+    if "text_may_go_to" in settings:
+        signed = _checked(TextPermission, settings["text_may_go_to"], f"{where}: text_may_go_to")
+        settings["text_may_go_to"] = _permission(signed, f"{where}: text_may_go_to")
     manifest = Manifest(**settings)
     if manifest.access not in ACCESS:
         raise ValueError(f"{where}: access: expected one of {ACCESS}, got {manifest.access!r}")
@@ -114,6 +123,21 @@ def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
                 f"{where}: source kind: expected one of {SOURCE_KINDS}, got {source.kind!r}"
             )
     return manifest
+
+
+def _permission(signed: dict[str, Any], where: str) -> TextPermission:
+    """Return the signed statement; YAML reads an unquoted 2026-01-31 as a date."""
+    kinds = {"hosts": list, "signed_by": str, "date": datetime.date}
+    for key, kind in kinds.items():
+        if not isinstance(signed[key], kind):
+            raise ValueError(
+                f"{where}: {key}: expected a {kind.__name__}, got {signed[key]!r}; correct it"
+            )
+    hosts = tuple(map(str, signed["hosts"]))
+    try:
+        return TextPermission(hosts, signed["signed_by"], signed["date"])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def manifest_folder() -> Path:

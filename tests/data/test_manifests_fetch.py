@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from datetime import date
 
 import pytest
+import yaml
 
 from offclip.data import SourceUnreachable, fetch, load_manifest
 from offclip.data.manifests import Manifest, Source, parse_manifest
 from offclip.data.openi import content_digest
 from offclip.phantom import FINDINGS
+from offclip.text import TextPermission
 from tests.data.synthetic import pack, reports
 
 module = sys.modules["offclip.data.fetch"]
@@ -178,3 +181,32 @@ def test_full_disk(world, monkeypatch):
     with pytest.raises(OSError, match="Free some space"):
         fetch("ours", cache=folder / "cache")
     assert not [each for each in (folder / "cache").glob("**/*") if each.is_file()]
+
+
+MINIMAL = dict.fromkeys(("name", "title", "licence", "licence_url", "citation"), "x")
+MINIMAL["access"] = "credentialed"
+SIGNED = {"hosts": ["llm.hospital.example"], "signed_by": "A. Person"}
+
+
+def test_a_signed_statement_is_read_from_yaml():
+    text = yaml.safe_dump({**MINIMAL, "text_may_go_to": {**SIGNED, "date": date(2026, 1, 31)}})
+    found = parse_manifest(yaml.safe_load(text)).text_may_go_to
+    assert found == TextPermission(("llm.hospital.example",), "A. Person", date(2026, 1, 31))
+    assert parse_manifest(MINIMAL).text_may_go_to is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"date": None}, "date: expected a date"),
+        ({"date": "soon"}, "date: expected a date"),
+        ({"hosts": "llm.hospital.example"}, "hosts: expected a list"),
+        ({"hosts": ["*"]}, "text_may_go_to: hosts: expected plain"),
+        ({"signed_by": ""}, "signed_by: expected a person"),
+        ({"host": []}, "did you mean 'hosts'"),
+    ],
+)
+def test_an_unsigned_statement_is_refused(change, message):
+    signed = {**SIGNED, "date": date(2026, 1, 31), **change}
+    with pytest.raises(ValueError, match=message):
+        parse_manifest({**MINIMAL, "text_may_go_to": signed})
