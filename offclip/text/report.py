@@ -79,8 +79,8 @@ def read_report(
     """Read a report from its text, or from its sections, to the prompts worth learning from.
 
     Args:
-        report: the whole text, or sections by upper-case name; findings and impression are read.
-            A text without headers is read as a whole.
+        report: the whole text, or sections by upper-case name; what ``image_text`` gives of them
+            is read.
         prompter: rewrites a sentence.
         classifier: judges sentences and prompts.
         is_normal: whether the report is normal, if somebody knows. ``None``: it is normal unless
@@ -89,10 +89,7 @@ def read_report(
     """
     policy = policy or FilterPolicy()
     sections = split_sections(report) if isinstance(report, str) else dict(report)
-    body = image_text(sections)
-    if set(sections) == {""}:
-        body = sections[""]
-    texts = split_sentences(body)
+    texts = split_sentences(image_text(sections))
     prompts = [prompter(text) for text in texts]
     flat = [*texts, *(prompt for each in prompts for prompt in each)]
     values = iter(classifier.abnormal_probability(flat).tolist())
