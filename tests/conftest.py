@@ -1,11 +1,19 @@
-"""Shapes and types of the package are checked while tests run (and cost nothing elsewhere)."""
+"""Shapes and types of the package are checked while tests run (and cost nothing elsewhere).
 
+Also what tests of several folders share: the curated reports, and a real browser.
+"""
+
+import shutil
 import time
 
 import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("offclip", "beartype.beartype")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +28,15 @@ def real(tmp_path_factory):
     out = tmp_path_factory.mktemp("curated")
     start = time.monotonic()
     return curate(out, reports=path), time.monotonic() - start
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system, driven by Playwright; skips where it is missing."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: install it (Debian: apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        instance = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield instance
+        instance.close()
