@@ -18,10 +18,10 @@ def info_nce(
 
     .. math::
         \mathcal{L} = \tfrac12 \left(
-            -\frac1N \sum_{ij} \frac{T_{ij}}{\sum_k T_{ik}}
-                \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
-            \;-\; \frac1N \sum_{ij} \frac{T_{ij}}{\sum_k T_{kj}}
-                \log \frac{e^{S_{ij}}}{\sum_k e^{S_{kj}}}
+            -\frac1N \sum_{ij} \frac{Y_{ij}}{\sum_l Y_{il}}
+                \log \frac{e^{S_{ij}}}{\sum_l e^{S_{il}}}
+            \;-\; \frac1N \sum_{ij} \frac{Y_{ij}}{\sum_l Y_{lj}}
+                \log \frac{e^{S_{ij}}}{\sum_l e^{S_{lj}}}
         \right)
 
     With ``targets=None`` this is CLIP's loss, and the loss that CARZero applies to each of its two

@@ -63,8 +63,8 @@ def supcon_in_loss(
     r"""Several positives a row, averaged inside the logarithm (SupCon's "in" form).
 
     .. math::
-        -\frac1N \sum_i \log \sum_j \frac{T_{ij}}{\sum_k T_{ik}}
-            \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
+        -\frac1N \sum_i \log \sum_j \frac{Y_{ij}}{\sum_l Y_{il}}
+            \frac{e^{S_{ij}}}{\sum_l e^{S_{il}}}
 
     and the mean of this over rows and over columns. Source: Khosla et al. 2020, who prefer the
     "out" form, which is :func:`info_nce` with the same targets. By Jensen's inequality "in" is

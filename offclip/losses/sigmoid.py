@@ -18,8 +18,8 @@ def sigmoid_loss(
     r"""Weighted mean over cells of the binary cross-entropy of :math:`\sigma(S_{ij})`.
 
     .. math::
-        \mathcal{L} = -\frac{\sum_{ij} w_{ij} \left[ T_{ij} \log \sigma(S_{ij})
-            + (1 - T_{ij}) \log \sigma(-S_{ij}) \right]}{\sum_{ij} w_{ij}}
+        \mathcal{L} = -\frac{\sum_{ij} w_{ij} \left[ Y_{ij} \log \sigma(S_{ij})
+            + (1 - Y_{ij}) \log \sigma(-S_{ij}) \right]}{\sum_{ij} w_{ij}}
 
     Source: Zhai et al. 2023 (SigLIP). Deviations: SigLIP sums over cells and divides by the number
     of rows, here it is a mean over cells, so that its size does not grow with the batch; scale and

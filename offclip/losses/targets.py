@@ -15,7 +15,7 @@ from offclip.losses._checks import check_positive, full_precision
 def pair_targets(is_normal: Bool[Tensor, " batch"]) -> Float[Tensor, "batch batch"]:
     """OFF-CLIP's target matrix: 1 on the diagonal and on every normal×normal cell, else 0.
 
-    ``T[i, j] = 1 if i == j or (is_normal[i] and is_normal[j])``. Source: the target matrix in
+    ``Y[i, j] = 1 if i == j or (is_normal[i] and is_normal[j])``. Source: the target matrix in
     the figure of the OFF-CLIP paper (Park et al., MICCAI 2025).
 
     Args:
@@ -33,7 +33,7 @@ def same_findings_targets(
 ) -> Float[Tensor, "batch batch"]:
     """1 where two studies have exactly the same findings, else 0.
 
-    ``T[i, j] = 1 if findings[i] == findings[j]`` in every label. This is :func:`pair_targets`
+    ``Y[i, j] = 1 if findings[i] == findings[j]`` in every label. This is :func:`pair_targets`
     with equal abnormal studies as positives too.
 
     Args:
@@ -49,7 +49,7 @@ def same_findings_targets(
 def jaccard_targets(findings: Bool[Tensor, "batch label"]) -> Float[Tensor, "batch batch"]:
     r"""Shared findings as a part of all findings of two studies.
 
-    .. math:: T_{ij} = |F_i \cap F_j| \,/\, |F_i \cup F_j|, \qquad T_{ij} = 1
+    .. math:: Y_{ij} = |F_i \cap F_j| \,/\, |F_i \cup F_j|, \qquad Y_{ij} = 1
         \text{ if } F_i = F_j = \emptyset
 
     It is 1 where :func:`same_findings_targets` is, and 0 where nothing is shared.
@@ -76,7 +76,7 @@ def semantic_targets(
 ) -> Float[Tensor, "image text"]:
     r"""Soft targets from the likeness of what images and texts say.
 
-    .. math:: T_{ij} = \exp\left( (\cos(u_i, v_j) - 1) / \tau \right)
+    .. math:: Y_{ij} = \exp\left( (\cos(u_i, v_j) - 1) / \tau \right)
 
     :func:`offclip.losses.info_nce` normalises targets to sum 1 in each row, and in each column for
     the column part. After that these are the softmax of the cosines over the row, and over the
