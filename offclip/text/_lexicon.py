@@ -18,7 +18,9 @@ NOT_ABOUT_THE_IMAGE = re.compile(
     r"comparisons? (?:is|films?|with|to|study|made|examination)|available for comparison|"
     r"none available|history of|interpreted|"
     r"exam(?:ination)? (?:is|was) (?:limited|compared|performed)|"
-    r"further (?:evaluation|characterization)|please|obtained|would be helpful|\d+ images|"
+    r"further (?:imaging )?(?:evaluation|characterization)|please|obtained|\d+ images|"
+    r"(?:would|may|might|could|can|xxxx) be (?:\w+ )?(?:helpful|useful|informative|of benefit|"
+    r"performed|indicated|warranted)|conveyed|message was|does (?:this|the) patient|"
     r"no comparison|critical result|evaluation of)\b"
 )
 # What only a comparison with an earlier image could show is left out of a prompt.

@@ -30,6 +30,12 @@ _PSEUDO = re.compile(
     r"(?:near|nearly|almost|partial|partially|incomplete|incompletely) "
     r"(?:complete |completely )?(?:resolution|resolved|clearing|cleared|gone))\b"
 )
+# What is there and was not there before, or shows on one view alone, is a finding: "only_here".
+_ONLY_HERE = re.compile(
+    rf"\b(?:not|no longer) (?:\w+ly )?{_SEEN} (?:on|in|at) (?:the |a |any )?(?:most )?(?:recent )?"
+    r"(?:prior|previous|comparison|earlier|older?|last|lateral|frontal|pa|ap)\b"
+)
+_THIS_FINDING = re.compile(r"\b(?:this|these) (?:findings?|abnormalit(?:y|ies))\b")
 # The denial of something normal is a finding.
 DENIED_NORMAL = re.compile(r"\b(?:not|no longer) (?:\w+ly )?(?:normal|clear|intact)\b")
 _BEFORE = re.compile(
@@ -43,7 +49,8 @@ DENIED_BEFORE = re.compile(
 )
 _BORDER = re.compile(
     r"\s*(?:[;:]|\b(?:but|although|however|though|while|whereas|except|other than|apart from|"
-    r"aside from|besides)\b|,\s*(?:and )?there (?:is|are)\b|\band there (?:is|are)\b|"
+    r"aside from|besides)\b|(?<=\bclear) with\b|(?<=\bnormal) with\b|"
+    r",\s*(?:and )?there (?:is|are)\b|\band there (?:is|are)\b|"
     r",\s*(?:with|only)\b|\b(?=without\b|with no\b|and no\b))\s*"
 )
 _SIZE = re.compile(r"\b\d+(?:\.\d+)? ?(?:mm|cm|millimeters?|centimeters?)\b")
@@ -85,7 +92,8 @@ def _plain(sentence: str) -> str:
     text = sentence.lower().replace("___", "xxxx").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = text.replace("n't ", " not ").replace("cannot", "can not")
     text = " ".join(_JOINED.sub(" ", _SIZE.sub(" sizeunit ", text)).split())
-    text = DENIED_NORMAL.sub("abnormal", text)
+    text = DENIED_NORMAL.sub("abnormal", _ONLY_HERE.sub("only_here", text))
+    text = _THIS_FINDING.sub("this_finding", text)
     return _PSEUDO.sub(lambda match: match.group().replace(" ", "_"), text)
 
 

@@ -21,7 +21,14 @@ from sklearn.linear_model import LogisticRegression
 
 from offclip.files import write_json
 from offclip.text.assertions import fragments
-from offclip.text.weak_labels import dictionary, first_labels, relabel, rule_label, usable
+from offclip.text.weak_labels import (
+    dictionary,
+    first_labels,
+    only_a_place,
+    relabel,
+    rule_label,
+    usable,
+)
 
 _FORMAT = "offclip-ngram-classifier-2"
 
@@ -60,7 +67,8 @@ class NgramClassifier:
 
     The same word asserted and denied gives two features. Words not seen in the fit count as one
     "rare" feature. For a fragment with features F, z = b + sum_{f in F} w_f; the probability of a
-    sentence is 1 / (1 + exp(-max z)) over its fragments, and 0 without a word.
+    sentence is 1 / (1 + exp(-max z)) over its fragments. Fragments that only name a part of the
+    body count nowhere; without any other the probability is 0.
     """
 
     weights: dict[str, float]
@@ -109,7 +117,10 @@ class NgramClassifier:
     def abnormal_probability(self, sentences: Sequence[str]) -> Float[np.ndarray, " sentences"]:
         """Return the probability that each sentence states something abnormal, in [0, 1]."""
         scores = [
-            max((self._log_odds(part) for part in fragments(text)), default=-np.inf)
+            max(
+                (self._log_odds(part) for part in fragments(text) if not only_a_place(part)),
+                default=-np.inf,
+            )
             for text in sentences
         ]
         return np.asarray(expit(np.array(scores, dtype=np.float64)))

@@ -187,8 +187,13 @@ def _predicated(subject: str, predicate: str) -> Iterable[str]:
 
 
 def _subjects(subject: str) -> list[str]:
-    """Split "heart and mediastinum" into its nouns; keep what does not stand alone together."""
+    """Split "heart and mediastinum" into its nouns; keep what does not stand alone together.
+
+    A blank ends a lone subject ("costophrenic XXXX") or takes its place in a list with it.
+    """
     parts = [part for part in _LIST.split(subject) if part]
+    if len(parts) == 1:
+        return [subject.removesuffix(f" {_BLANK}")]
     hidden = [part for part in parts if part.split()[-1] == _BLANK]
     named = [part for part in parts if part not in hidden]
     if named and all(_last(part) in lexicon.ANATOMY_NOUNS for part in named):

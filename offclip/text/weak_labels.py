@@ -28,11 +28,17 @@ FINDING_WORDS = (FINDING_NOUNS - VAGUE) | frozenset(
     "pneumomediastinum pneumoperitoneum contusion hematoma swelling dislocation fractured healed "
     "remote old obscured obscures kinked malpositioned pectus azygos postsurgical postoperative "
     "surgical mastectomy lobectomy cholecystectomy thoracotomy sternotomy arthroplasty prosthesis "
-    "valve hardware icd aicd no_change no_doubt no_resolution not_resolved low".split()
+    "valve hardware icd aicd no_change no_doubt no_resolution not_resolved low chronic "
+    "straightening osteoarthritis arthritis arthropathy arthrosis separation subluxation "
+    "hypertension hypoventilation hydropneumothorax hemothorax empyema abscess pneumonitis "
+    "pneumoconiosis silicosis asbestosis plaque bulla bleb pneumatocele honeycombing "
+    "ascites hepatomegaly splenomegaly goiter gallstone cholelithiasis ileus shunt tubing drain "
+    "filter coil bullet shrapnel foreign pellet anchor screw rod plate cage fusion fixation "
+    "only_here this_finding".split()
 )
 NORMAL_WORDS = frozenset(
     "normal clear unremarkable intact midline wnl sharp negative well aerated symmetric "
-    "smooth".split()
+    "smooth alignment".split()
 )
 # About the examination, the reader, the reason or the next step: not about a finding.
 ASIDE_WORDS = frozenset(
@@ -43,9 +49,15 @@ ASIDE_WORDS = frozenset(
     "interpreted evaluation evaluated available technique technical rotated rotation exposure "
     "exposed overexposed underexposed portable bedside upright supine lateral frontal pa ap image "
     "imaged images ct weeks months history indication symptoms symptom pain cough coughed fever "
-    "dyspnea smoker patient limited turned".split()
+    "dyspnea smoker patient limited turned if needed necessary imaging characterization "
+    "characterize mri helpful informative useful message sent communication critical "
+    "decubitus".split()
 )
-_PLACES = ANATOMY_NOUNS | (ADJECTIVES & {"right", "left", "bilateral", "upper", "lower"})
+_NO_PLACES = frozenset(
+    "acute active focal large small significant suspicious airspace alveolar interstitial "
+    "confluent definite displaced chronic mild moderate severe calcified patchy".split()
+)
+_PLACES = ANATOMY_NOUNS | (ADJECTIVES - _NO_PLACES)
 _FILLERS = frozenset("the both of and stable unchanged again otherwise also".split())
 
 
@@ -61,11 +73,14 @@ def rule_label(fragment: Sequence[str]) -> int:
     asserted = {word.removeprefix(IS) for word in fragment if word.startswith(IS)}
     if asserted & FINDING_WORDS:
         return ABNORMAL
-    if any(word.startswith(NO) for word in fragment):
+    if any(word.startswith(NO) for word in fragment) or only_a_place(fragment):
         return NORMAL
-    if asserted & (NORMAL_WORDS | ASIDE_WORDS) or asserted <= _PLACES | _FILLERS:
-        return NORMAL
-    return UNKNOWN
+    return NORMAL if asserted & (NORMAL_WORDS | ASIDE_WORDS) else UNKNOWN
+
+
+def only_a_place(fragment: Sequence[str]) -> bool:
+    """Whether a fragment only names parts of the body, as in a heading or in a list."""
+    return {word.removeprefix(IS) for word in fragment} <= _PLACES | _FILLERS
 
 
 def dictionary() -> tuple[list[list[str]], Bool[np.ndarray, " words"]]:

@@ -46,11 +46,19 @@ def test_denied(sentence, word):
         ("No fracture other than the old one of the clavicle.", "clavicle"),
         ("A nodule without effusion.", "nodule"),
         ("Effusion on the right, none on the left.", "effusion"),
+        ("A shadow, not present on the previous film.", "only_here"),
+        ("This is not seen on the lateral view.", "only_here"),
+        ("The nurse was told of this finding.", "this_finding"),
     ],
 )
 def test_asserted(sentence, word):
     assert word in asserted(sentence)
     assert word not in denied(sentence)
+
+
+def test_an_exception_to_clear_and_normal_stands_alone():
+    parts = fragments("The lungs are clear with one granuloma")
+    assert [part[-1] for part in parts] == ["is:clear", "is:granuloma"]
 
 
 def test_fragments_end_at_commas_and_clauses():

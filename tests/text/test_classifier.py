@@ -42,6 +42,15 @@ def test_negation_is_not_the_finding(classifier):
     assert low < 0.5 < high
 
 
+def test_places_in_a_list_and_headings_state_nothing(classifier):
+    headings = classifier.abnormal_probability(["Left ankle.", "The chest:"])
+    assert (headings == 0).all()
+    one, listed = classifier.abnormal_probability(
+        ["no effusion", "heart, mediastinum, no effusion"]
+    )
+    assert one == listed
+
+
 def test_empty_and_unknown_words(classifier):
     assert classifier.abnormal_probability([]).shape == (0,)
     values = classifier.abnormal_probability(["", "there is qwertyuiop"])

@@ -10,6 +10,7 @@ from offclip.text.weak_labels import (
     UNKNOWN,
     dictionary,
     first_labels,
+    only_a_place,
     relabel,
     rule_label,
     usable,
@@ -31,6 +32,12 @@ from offclip.text.weak_labels import (
 def test_rules(text, label):
     (part,) = fragments(text)
     assert rule_label(part) == label
+
+
+def test_a_place_alone_states_nothing():
+    assert [only_a_place(part) for part in fragments("Left ankle, the hilar contour, a mass")] == [
+        True, True, False
+    ]  # fmt: skip
 
 
 def test_dictionary_teaches_both_sides_of_a_finding():
