@@ -6,13 +6,15 @@
 Peers, all given the same training reports: ``majority`` (the commoner label), ``tfidf`` (TF-IDF of
 words and pairs with logistic regression, each sentence labelled as its report), ``rules`` (our word
 lists and denials alone, the idea of NegBio and of the CheXpert labeler), ``context`` (the same word
-lists with medspaCy's ConText; left out, with a line that says so, where medspacy is not installed).
+lists with medspaCy's ConText, if ``--context-python`` names an interpreter that has medspacy).
 Ours: ``ngram`` on the sentence, and ``ngram of prompts``, the way of training texts: the highest
 probability among the sentence's prompts, 0 without one. ``--calibrate`` prints the slope and offset
 that Platt scaling would choose; 1 and 0 mean that there is nothing to scale.
 """
 
 import argparse
+import json
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--data", default="runs/data")
     parser.add_argument("--part", choices=("dev", "held_out"), default="dev")
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--context-python", type=Path, help="interpreter that has medspacy")
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     started = time.perf_counter()
@@ -70,7 +73,10 @@ def main() -> None:
             ), unit="", interval=None, interval_method=None, n=len(gold), minutes=0.0, **common,
         )
     ]  # fmt: skip
-    for name, scorer in scorers(curation.records, curation.classifier).items():
+    every = scorers(curation.records, curation.classifier)
+    if options.context_python:
+        every["context"] = _context(options.context_python)
+    for name, scorer in every.items():
         probabilities = scorer(texts)
         scores = score_sentences(labels, probabilities, weights)
         print(f"{name:18s} {_line(scores)}")
@@ -99,15 +105,13 @@ def scorers(records: pd.DataFrame, classifier: NgramClassifier) -> dict[str, Sco
         found = [any(rule_label(part) == ABNORMAL for part in fragments(text)) for text in texts]
         return np.array(found, dtype=float)
 
-    every: dict[str, Scorer] = {
+    return {
         "majority": lambda texts: np.ones(len(texts)),
         "tfidf": _tfidf(train),
         "rules": rules,
         "ngram": classifier.abnormal_probability,
         "ngram of prompts": of_prompts,
     }
-    context = _context()
-    return every if context is None else {**every, "context": context}
 
 
 def _tfidf(train: pd.DataFrame) -> Scorer:
@@ -118,26 +122,16 @@ def _tfidf(train: pd.DataFrame) -> Scorer:
     return lambda given: model.predict_proba(given)[:, 1]
 
 
-def _context() -> Scorer | None:
-    """medspaCy's ConText: abnormal if a finding word is found and is neither denied nor past."""
-    try:
-        import medspacy
-        from medspacy.ner import TargetRule
-    except ImportError:
-        print("context: left out, medspacy is not installed")
-        return None
-    nlp = medspacy.load(medspacy_enable=["medspacy_pyrush", "medspacy_target_matcher",
-                                         "medspacy_context"])  # fmt: skip
-    nlp.get_pipe("medspacy_target_matcher").add(
-        [
-            TargetRule(word, "FINDING", pattern=[{"LOWER": {"IN": [word, f"{word}s"]}}])
-            for word in sorted(FINDING_WORDS)
-        ]
-    )
+def _context(python: Path) -> Scorer:
+    """medspaCy's ConText with the same finding words, in the interpreter that has it."""
 
     def score(texts: Sequence[str]) -> np.ndarray:
-        found = [any(not entity._.is_negated for entity in nlp(text).ents) for text in texts]
-        return np.array(found, dtype=float)
+        given = json.dumps({"words": sorted(FINDING_WORDS), "sentences": list(texts)})
+        peer = Path(__file__).with_name("context_peer.py")
+        done = subprocess.run(
+            [python, peer], input=given, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return np.array(json.loads(done.stdout.splitlines()[-1]), dtype=float)
 
     return score
 

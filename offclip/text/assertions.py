@@ -3,8 +3,7 @@
 The idea is NegEx's (Chapman et al., J. Biomed. Inform. 34, 2001): a trigger denies the words after
 it ("no", "free of") or before it ("is not seen", "has resolved"), up to the end of its clause.
 Some phrases look like triggers and deny nothing ("no change in", "cannot be excluded", "not
-without"). Imports the plurals of this
-package's word lists.
+without"). Imports the plurals of this package's word lists.
 """
 
 import re
