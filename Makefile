@@ -28,7 +28,7 @@ export TRANSFORMERS_VERBOSITY ?= error
 export TOKENIZERS_PARALLELISM ?= false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help env test book lint types unit notebooks-test check-long refresh-notebooks results-table format clean
+.PHONY: help env test book lint types unit notebooks-test check-long fuzz refresh-notebooks results-table format clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -78,6 +78,10 @@ refresh-notebooks: $(ENV) ## store the checked outputs of the notebooks anew (NO
 check-long: $(ENV) ## mutation testing of the losses (about five minutes)
 	$(PY) -m pip install --quiet "mutmut==3.8.1"
 	$(PY) -m benchmarks.mutation --record book/results/mutation.json
+
+fuzz: $(ENV) ## coverage-guided fuzzing of the report reader, for SECONDS=180
+	$(PY) -m pip install --quiet "atheris==3.0.0"
+	$(PY) tests/text/fuzz_report.py --seconds $(or $(SECONDS),180)
 
 results-table: $(ENV) ## write the README's results table from book/results
 	$(PY) -m book.results_table

@@ -86,7 +86,15 @@ def read_report(
         is_normal: whether the report is normal, if somebody knows. ``None``: it is normal unless
             a sentence is abnormal (the document label of OFF-CLIP's figure).
         policy: what an abnormal report keeps; the default one if None.
+
+    Raises:
+        TypeError: ``report`` is bytes or another type; decode bytes first.
     """
+    if not isinstance(report, str | Mapping):
+        raise TypeError(
+            f"report: expected text or sections by name, got {type(report).__name__}; "
+            'decode bytes first, such as report.decode("utf-8", errors="replace")'
+        )
     policy = policy or FilterPolicy()
     sections = split_sections(report) if isinstance(report, str) else dict(report)
     texts = split_sentences(image_text(sections))

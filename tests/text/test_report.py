@@ -56,6 +56,15 @@ def test_nothing_to_read(text):
     assert set(found.counts.values()) == {0}
 
 
+def test_bytes_are_refused_and_undecodable_ones_are_read_as_text():
+    body = "Kleiner Erguß. No nodule.".encode("latin-1")
+    with pytest.raises(Exception, match="decode bytes first|Type-check error"):
+        read_report(body, RulePrompter(), ByWord())
+    for errors in ("replace", "surrogateescape"):
+        found = read_report(body.decode("utf-8", errors=errors), RulePrompter(), ByWord())
+        assert found.counts["sentences"] == 2 and found.counts["silent"] == 0
+
+
 def test_another_language_is_read_without_a_crash():
     found = read_report("Herz normal groß. Kein Erguss. 心影不大。", RulePrompter(), ByWord())
     assert found.counts["sentences"] >= 2
