@@ -7,6 +7,7 @@ Peers, all given the same training reports: ``majority`` (the commoner label), `
 words and pairs with logistic regression, each sentence labelled as its report), ``rules`` (our word
 lists and denials alone, the idea of NegBio and of the CheXpert labeler), ``context`` (the same word
 lists with medspaCy's ConText, if ``--context-python`` names an interpreter that has medspacy).
+``transformer`` (a BERT of two layers, 128 wide, trained from scratch on the same weak labels).
 Ours: ``ngram`` on the sentence, and ``ngram of prompts``, the way of training texts: the highest
 probability among the sentence's prompts, 0 without one. ``--calibrate`` prints the slope and offset
 that Platt scaling would choose; 1 and 0 mean that there is nothing to scale.
@@ -18,13 +19,16 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import logit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from transformers import BertConfig, BertForSequenceClassification
 
 from offclip.data import curate
 from offclip.data.gold import gold_path, join_gold, read_gold
@@ -36,8 +40,10 @@ from offclip.evaluation.sentences import (
     score_sentences,
     score_strata,
 )
+from offclip.models import train_tokenizer
 from offclip.text import NgramClassifier, RulePrompter
 from offclip.text.assertions import fragments
+from offclip.text.transformer import FineTuning, TransformerClassifier
 from offclip.text.weak_labels import ABNORMAL, FINDING_WORDS, rule_label
 
 Scorer = Callable[[Sequence[str]], np.ndarray]
@@ -109,6 +115,7 @@ def scorers(records: pd.DataFrame, classifier: NgramClassifier) -> dict[str, Sco
         "majority": lambda texts: np.ones(len(texts)),
         "tfidf": _tfidf(train),
         "rules": rules,
+        "transformer": _transformer(train),
         "ngram": classifier.abnormal_probability,
         "ngram of prompts": of_prompts,
     }
@@ -120,6 +127,24 @@ def _tfidf(train: pd.DataFrame) -> Scorer:
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     model = make_pipeline(vectorizer, LogisticRegression(max_iter=1000)).fit(texts, flags)
     return lambda given: model.predict_proba(given)[:, 1]
+
+
+def _transformer(train: pd.DataFrame) -> Scorer:
+    reports = train["sentences"].map(list).tolist()
+    tokenizer = train_tokenizer([text for report in reports for text in report], length=96)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=128, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=256, max_position_embeddings=96, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    with TemporaryDirectory() as folder:
+        BertForSequenceClassification(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        options = FineTuning(epochs=4, learning_rate=5e-4)
+        model = TransformerClassifier.fit(
+            reports, train["is_normal"].tolist(), source=folder, options=options
+        )
+    return model.abnormal_probability
 
 
 def _context(python: Path) -> Scorer:
