@@ -47,7 +47,7 @@ def results_table(records: pd.DataFrame) -> str:
     first = chosen[(chosen["metric"] == "normal_auc") & chosen["seed"].notna()].iloc[0]
     note = (
         f"`{first['dataset']}`, {first['n']} test cases: "
-        "mean over seeds, in brackets its 95 % bootstrap interval over images. "
+        "mean over seeds, in brackets its 95 % bootstrap interval over images and seeds. "
         f"Commit `{first['commit'][:9]}`."
     )
     return "\n".join([HEADER, *rows, "", note])

@@ -14,6 +14,7 @@ from offclip.evaluation.metrics import (
     auc,
     bootstrap_auc,
     percentile_interval,
+    resampled_over_seeds,
     stratified_weights,
 )
 from offclip.evaluation.protocol import Protocol, measure, questions, validation_metrics
@@ -36,6 +37,7 @@ __all__ = [
     "pointing_game",
     "questions",
     "read_evidence",
+    "resampled_over_seeds",
     "score_table",
     "stratified_weights",
     "validation_metrics",

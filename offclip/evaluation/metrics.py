@@ -70,6 +70,28 @@ def percentile_interval(value: float, resampled: Float[np.ndarray, " resample"])
     return Interval(value, float(low), float(high))
 
 
+def resampled_over_seeds(
+    resampled: Float[np.ndarray, "seed resample"], *, seed: int = 0
+) -> Float[np.ndarray, " resample"]:
+    r"""Resamples of the mean over training seeds, the seeds drawn anew as the images are.
+
+    In each resample S seeds are drawn with replacement. Their spread is widened by
+    :math:`\sqrt{S / (S - 1)}`, as a bootstrap of S values is too narrow by this factor. The same
+    ``seed`` draws the same training seeds, which keeps differences of variants paired.
+
+    Args:
+        resampled: a metric's resamples over images, one row for each training seed.
+        seed: of the draws.
+    """
+    seeds, count = resampled.shape
+    mean = resampled.mean(axis=0)
+    if seeds == 1:
+        return mean
+    drawn = np.random.default_rng(seed).integers(seeds, size=(seeds, count))
+    moved = np.take_along_axis(resampled, drawn, axis=0).mean(axis=0) - mean
+    return mean + np.sqrt(seeds / (seeds - 1)) * moved
+
+
 def youden_threshold(
     labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"]
 ) -> float:

@@ -12,6 +12,7 @@ from offclip.evaluation import (
     measure,
     percentile_interval,
     questions,
+    resampled_over_seeds,
     stratified_weights,
 )
 from offclip.evaluation.protocol import threshold_accuracy
@@ -20,7 +21,7 @@ from offclip.study.run import Run
 
 RESAMPLES = 1000
 BOOTSTRAP = f"bootstrap over images, {RESAMPLES} resamples, stratified by is_normal"
-OVER_SEEDS = f"{BOOTSTRAP}, mean over seeds in each"
+OVER_SEEDS = BOOTSTRAP.replace("images", "images and seeds")
 Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
 
 
@@ -93,12 +94,12 @@ def _chance(measured: Measured, hits: pd.DataFrame) -> list[Record]:
 
 
 def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Record]:
-    """Means over the seeds of one variant; intervals resample images, all seeds together."""
+    """Means over the seeds of one variant; intervals resample images and seeds."""
     first = runs[0]
     combined = []
     for (metric, detail), _ in first.answers.items():
         value, resampled = _mean(runs, metric, detail)
-        interval = percentile_interval(value, resampled)
+        interval = percentile_interval(value, resampled_over_seeds(resampled))
         n = first.counts.get((metric, detail))
         combined.append(_record(first, metric, detail, value, interval, n=n, runs=runs))
     without: dict[tuple[str, str], list[Record]] = {}
@@ -114,12 +115,23 @@ def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Reco
 def differences(
     runs: Sequence[Measured], baseline: Sequence[Measured], names: tuple[str, str]
 ) -> list[Record]:
-    """Paired difference of every answer, both means over their seeds, on the same resamples."""
+    """Paired difference of every answer, both means over their seeds, on the same resamples.
+
+    Images are paired, and where both have the same seeds (the same weights and batches to begin
+    with), seeds are as well.
+    """
+    same = _seeds(runs) == _seeds(baseline)
     records = []
     for metric, detail in runs[0].answers:
         value, resampled = _mean(runs, metric, detail)
         other, other_resampled = _mean(baseline, metric, detail)
-        interval = percentile_interval(value - other, resampled - other_resampled)
+        if same:
+            difference = resampled_over_seeds(resampled - other_resampled)
+        else:
+            difference = resampled_over_seeds(resampled) - resampled_over_seeds(
+                other_resampled, seed=1
+            )
+        interval = percentile_interval(value - other, difference)
         records.append(
             _record(
                 runs[0],
@@ -136,7 +148,11 @@ def differences(
 
 def _mean(runs: Sequence[Measured], metric: str, detail: str) -> tuple[float, np.ndarray]:
     values, resampled = zip(*(run.answers[metric, detail] for run in runs), strict=True)
-    return float(np.mean(values)), np.mean(resampled, axis=0)
+    return float(np.mean(values)), np.stack(resampled)
+
+
+def _seeds(runs: Sequence[Measured]) -> list[int]:
+    return [each.run.config.train.seed for each in runs]
 
 
 def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None) -> Record:  # type: ignore[no-untyped-def]

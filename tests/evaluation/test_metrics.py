@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from offclip.evaluation import auc, bootstrap_auc, percentile_interval, stratified_weights
+from offclip.evaluation import (
+    auc,
+    bootstrap_auc,
+    percentile_interval,
+    resampled_over_seeds,
+    stratified_weights,
+)
 from offclip.evaluation.metrics import balanced_accuracy, youden_threshold
 
 
@@ -63,3 +69,27 @@ def test_boundary_positive_counts_at_its_threshold():
     scores = np.array([0.0, 1.0, 2.0, 3.0])
     threshold = youden_threshold(labels, scores)
     assert threshold == 2.0 and balanced_accuracy(labels, scores, threshold) == 1.0
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_seeds_widen_the_interval_by_their_standard_error(seeds):
+    values = np.random.default_rng(seeds).normal(0.9, 0.02, seeds)
+    drawn = resampled_over_seeds(np.repeat(values[:, None], 40_000, axis=1))
+    assert drawn.mean() == pytest.approx(values.mean(), abs=1e-3)
+    assert drawn.std() == pytest.approx(values.std(ddof=1) / np.sqrt(seeds), rel=0.03)
+
+
+def test_images_and_seeds_both_count():
+    generator = np.random.default_rng(0)
+    seeds, images = generator.normal(0, 0.02, (3, 1)), generator.normal(0, 0.01, 40_000)
+    drawn = resampled_over_seeds(seeds + images)
+    expected = np.sqrt(seeds.std(ddof=1) ** 2 / 3 + 0.01**2)
+    assert drawn.std() == pytest.approx(expected, rel=0.03)
+
+
+def test_one_seed_has_the_images_alone_and_differences_are_paired():
+    one = np.random.default_rng(0).random((1, 50))
+    np.testing.assert_array_equal(resampled_over_seeds(one), one[0])
+    runs = np.random.default_rng(1).random((3, 50))
+    shifted = resampled_over_seeds(runs + 0.1) - resampled_over_seeds(runs)
+    np.testing.assert_allclose(shifted, 0.1)
