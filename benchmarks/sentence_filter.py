@@ -33,10 +33,10 @@ from transformers import BertConfig, BertForSequenceClassification
 from offclip.data import curate
 from offclip.data.gold import gold_path, join_gold, read_gold
 from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
+from offclip.evaluation.calibration import perfect_calibration_error, platt
 from offclip.evaluation.sentences import (
     SentenceScores,
     cohen_kappa,
-    perfect_calibration_error,
     score_sentences,
     score_strata,
 )
@@ -165,11 +165,9 @@ def _calibration(
     classifier: NgramClassifier, texts: list[str], labels: np.ndarray, weights: np.ndarray
 ) -> str:
     sure = labels != "uncertain"
-    odds = logit(np.clip(classifier.abnormal_probability(texts), 1e-6, 1 - 1e-6))[sure, None]
-    model = LogisticRegression(C=np.inf).fit(
-        odds, labels[sure] == "abnormal", sample_weight=weights[sure]
-    )
-    return f"slope {model.coef_[0, 0]:.3f}, offset {model.intercept_[0]:.3f}"
+    odds = logit(np.clip(classifier.abnormal_probability(texts), 1e-6, 1 - 1e-6))[sure]
+    slope, offset = platt(odds, labels[sure] == "abnormal", weights[sure])
+    return f"slope {slope:.3f}, offset {offset:.3f}"
 
 
 def _line(scores: SentenceScores) -> str:

@@ -130,7 +130,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from offclip.study.evidence import measure_run, run_records
 
     found, material = _finished(options)
-    for record in run_records(measure_run(found, material, "test"), material):
+    for record in run_records(measure_run(found, material, "test")):
         bounds = "" if record.interval is None else "  [{:.3f}, {:.3f}]".format(*record.interval)
         print(f"{record.metric:26} {record.detail:48} {record.value:.3f}{bounds}")
 

@@ -17,7 +17,13 @@ from offclip.evaluation.metrics import (
     resampled_over_seeds,
     stratified_weights,
 )
-from offclip.evaluation.protocol import Protocol, measure, questions, validation_metrics
+from offclip.evaluation.protocol import (
+    Protocol,
+    measure,
+    measure_normality,
+    questions,
+    validation_metrics,
+)
 from offclip.evaluation.zero_shot import attention_maps, class_scores, score_table
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "config_hash",
     "device_name",
     "measure",
+    "measure_normality",
     "percentile_interval",
     "pointing_game",
     "questions",

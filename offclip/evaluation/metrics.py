@@ -102,11 +102,3 @@ def youden_threshold(
     false_positive, true_positive, thresholds = roc_curve(labels, scores)
     best = int(np.argmax((true_positive - false_positive)[1:])) + 1
     return float(thresholds[best])
-
-
-def balanced_accuracy(
-    labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"], threshold: float
-) -> float:
-    """Mean of sensitivity and specificity of the rule ``score >= threshold``."""
-    predicted = scores >= threshold
-    return float((predicted[labels].mean() + (~predicted[~labels]).mean()) / 2)

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from offclip.evaluation.metrics import auc, balanced_accuracy, bootstrap_auc, youden_threshold
+from offclip.evaluation.metrics import auc, bootstrap_auc
+from offclip.evaluation.operating import operating_points
 from offclip.evaluation.zero_shot import class_scores, negative_prompt, positive_prompt
 
 
@@ -103,12 +104,8 @@ def measure(
         )
         for q in asked
     }
-    for metric in ("abnormal_auc_pos", "abnormal_auc_pnc", "normal_auc"):
-        parts = [answer for (name, _), answer in answers.items() if name == metric]
-        if parts:
-            values, resampled = zip(*parts, strict=True)
-            answers[metric, "mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
-    return answers
+    several = {key: answer for key, answer in answers.items() if key[0] != "normal_auc_free"}
+    return answers | _means(several)
 
 
 def validation_metrics(
@@ -122,17 +119,41 @@ def validation_metrics(
     return {name: float(np.mean(each)) for name, each in values.items()}
 
 
-def threshold_accuracy(
-    validation: Sequence[Question], test: Sequence[Question]
-) -> dict[str, float]:
-    """Balanced accuracy on test of each normality prompt at its threshold from validation."""
-    thresholds = {
-        q.detail: youden_threshold(q.positive, q.scores)
-        for q in validation
-        if q.metric == "normal_auc"
-    }
-    return {
-        q.detail: balanced_accuracy(q.positive, q.scores, thresholds[q.detail])
+def measure_normality(
+    validation: Sequence[Question],
+    test: Sequence[Question],
+    weights: Float[np.ndarray, "resample case"],
+) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
+    """:func:`operating_points` of the normality prompts on test, as means over the prompts.
+
+    The balanced accuracy is there for each prompt as well. What has no value is left out.
+
+    Args:
+        validation: questions of the validation cases, which give thresholds and calibration.
+        test: questions of the test cases.
+        weights: as for :func:`measure`.
+    """
+    chosen = {q.detail: (q.positive, q.scores) for q in validation if q.metric == "normal_auc"}
+    answers = {
+        (metric, q.detail): answer
         for q in test
         if q.metric == "normal_auc"
+        for metric, answer in operating_points(
+            chosen[q.detail], (q.positive, q.scores), weights
+        ).items()
     }
+    each = {key: a for key, a in answers.items() if key[0] == "normal_balanced_accuracy"}
+    found = each | _means(answers)
+    return {key: answer for key, answer in found.items() if np.isfinite(answer[0])}
+
+
+def _means(
+    answers: Mapping[tuple[str, str], tuple[float, np.ndarray]],
+) -> dict[tuple[str, str], tuple[float, np.ndarray]]:
+    """The mean over the details of each metric, as its detail "mean"."""
+    means = {}
+    for metric in dict.fromkeys(name for name, _ in answers):
+        parts = [answer for (name, _), answer in answers.items() if name == metric]
+        values, resampled = zip(*parts, strict=True)
+        means[metric, "mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
+    return means

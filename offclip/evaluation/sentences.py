@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 from sklearn.metrics import cohen_kappa_score
 
+from offclip.evaluation.calibration import calibration_error
 from offclip.evaluation.metrics import Interval
 
 UNCERTAIN = "uncertain"
@@ -115,54 +116,6 @@ def weighted_share(
     middle = (share + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + (z / (2 * size)) ** 2)
     return Interval(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
-
-
-def calibration_error(
-    abnormal: Float[np.ndarray, " sentence"],
-    probabilities: Float[np.ndarray, " sentence"],
-    weights: Float[np.ndarray, " sentence"],
-    *,
-    bins: int = 10,
-) -> float:
-    """Expected calibration error over bins of equal weight.
-
-    ECE = sum_b W_b / W * |mean_b(y) - mean_b(p)|, with weighted means (Naeini et al., AAAI 2015,
-    with equal-mass bins). In order of p, a sentence belongs to the bin in which the middle of its
-    weight lies. NaN without sentences.
-
-    Args:
-        abnormal: 1 for abnormal, 0 for normal.
-        probabilities: of abnormal, in [0, 1].
-        weights: above 0.
-        bins: at least 1.
-    """
-    if not len(abnormal):
-        return float("nan")
-    order = np.argsort(probabilities, kind="stable")
-    weight = weights[order] / weights.sum()
-    index = np.minimum((bins * (np.cumsum(weight) - weight / 2)).astype(int), bins - 1)
-    gap = weight * (abnormal - probabilities)[order]
-    return float(np.abs(np.bincount(index, weights=gap, minlength=bins)).sum())
-
-
-def perfect_calibration_error(
-    probabilities: Float[np.ndarray, " sentence"],
-    weights: Float[np.ndarray, " sentence"],
-    *,
-    bins: int = 10,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """Calibration error that a perfectly calibrated classifier would show on this many sentences.
-
-    Labels are drawn anew from the probabilities themselves; the value is the mean over the draws,
-    and 95 % of them lie within the interval. An error above ``high`` is more than noise.
-    """
-    generator = np.random.default_rng(seed)
-    draws = (generator.random((resamples, len(probabilities))) < probabilities).astype(np.float64)
-    errors = [calibration_error(draw, probabilities, weights, bins=bins) for draw in draws]
-    low, high = np.percentile(errors, [2.5, 97.5])
-    return Interval(float(np.mean(errors)), float(low), float(high))
 
 
 def cohen_kappa(

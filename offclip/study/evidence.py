@@ -10,12 +10,12 @@ from offclip.evaluation import (
     Record,
     bootstrap_pointing,
     measure,
+    measure_normality,
     percentile_interval,
     questions,
     resampled_over_seeds,
     stratified_weights,
 )
-from offclip.evaluation.protocol import threshold_accuracy
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run
 
@@ -46,6 +46,9 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
     asked = protocol()
     answers = measure(questions(run.scores(scored), cases, asked), weights)
+    if split == "test":
+        chosen = questions(run.scores("validation"), material.cases("validation"), asked)
+        answers |= measure_normality(chosen, questions(run.scores(scored), cases, asked), weights)
     hits, counts = run.pointing() if split == "test" else None, {}
     if hits is not None:
         found = bootstrap_pointing(
@@ -58,25 +61,15 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     return Measured(run, split, cases, answers, counts)
 
 
-def run_records(measured: Measured, material: Material) -> list[Record]:
-    """Records of one seed: AUCs, pointing, chance, balanced accuracy at validation's threshold."""
+def run_records(measured: Measured) -> list[Record]:
+    """Records of one seed: every answer with its interval, and the chance level of pointing."""
     records = []
     for key, (value, resampled) in measured.answers.items():
         interval = percentile_interval(value, resampled)
         records.append(_record(measured, *key, value, interval, n=measured.counts.get(key)))
     if measured.split != "test":
         return records
-    run, asked = measured.run, protocol()
-    held_out = material.cases("validation")
-    accuracy = threshold_accuracy(
-        questions(run.scores("validation"), held_out, asked),
-        questions(run.scores("test"), measured.cases, asked),
-    )
-    records += [
-        _record(measured, "normal_balanced_accuracy", prompt, value)
-        for prompt, value in accuracy.items()
-    ]
-    hits = run.pointing()
+    hits = measured.run.pointing()
     return records if hits is None else records + _chance(measured, hits)
 
 
@@ -199,7 +192,7 @@ def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list
             name: [measure_run(run, material, split) for run in each] for name, each in runs.items()
         }
         for each in measured.values():
-            single = [record for one in each for record in run_records(one, material)]
+            single = [record for one in each for record in run_records(one)]
             found = single + over_seeds(each, single)
             records += [r for r in found if split == "test" or not _is_class(r)]
         for name, each in measured.items():

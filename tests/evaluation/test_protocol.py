@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from offclip.evaluation import Protocol, measure, pointing_game, questions, stratified_weights
-from offclip.evaluation.protocol import threshold_accuracy, validation_metrics
+from offclip.evaluation.protocol import measure_normality, validation_metrics
 
 PROTOCOL = Protocol(
     {"Nodule": "nodule", "Effusion": "pleural effusion", "Rare": "rare thing"},
@@ -63,8 +63,13 @@ def test_thresholds_come_from_validation(cases):
     table = perfect_table(cases)
     validation = questions(table, cases, PROTOCOL)
     shifted = questions(table - 1.5, cases, PROTOCOL)
-    assert set(threshold_accuracy(validation, validation).values()) == {1.0}
-    assert set(threshold_accuracy(validation, shifted).values()) == {0.5}
+    weights = np.ones((2, len(cases)))
+    for test, expected in ((validation, 1.0), (shifted, 0.5)):
+        answers = measure_normality(validation, test, weights)
+        found = {d: value for (m, d), (value, _) in answers.items() if m.endswith("accuracy")}
+        assert set(found) == {*PROTOCOL.normal_prompts, "mean"} and set(found.values()) == {
+            expected
+        }
 
 
 def test_a_case_without_scores_is_an_error(cases):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from offclip.evaluation.calibration import calibration_error, perfect_calibration_error
 from offclip.evaluation.sentences import (
-    calibration_error,
     cohen_kappa,
-    perfect_calibration_error,
     score_sentences,
     score_strata,
     weighted_share,
