@@ -9,6 +9,7 @@ from offclip.evaluation.evidence import (
     write_evidence,
 )
 from offclip.evaluation.grounding import bootstrap_pointing, pointing_game
+from offclip.evaluation.maps import attention_maps
 from offclip.evaluation.metrics import (
     Interval,
     auc,
@@ -24,7 +25,7 @@ from offclip.evaluation.protocol import (
     questions,
     validation_metrics,
 )
-from offclip.evaluation.zero_shot import attention_maps, class_scores, score_table
+from offclip.evaluation.zero_shot import class_scores, score_table
 
 __all__ = [
     "Interval",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -47,26 +46,6 @@ def score_table(
         for part in images.split(batch_size)
     ]
     return pd.DataFrame(torch.cat(rows).numpy(), index=list(ids), columns=list(prompts))
-
-
-@torch.no_grad()
-def attention_maps(
-    model: ImageTextModel,
-    tokenizer: PreTrainedTokenizerBase,
-    images: Float[Tensor, "image 1 height width"],
-    prompts: Sequence[str],
-) -> Float[np.ndarray, "image prompt row column"]:
-    """Where each prompt looks: image-to-text attention over patches, mean of the layers."""
-    device = next(model.parameters()).device
-    model.eval()
-    tokens = tokenize(tokenizer, prompts)
-    texts = model.encode_texts(**{name: value.to(device) for name, value in tokens.items()})
-    grid = model.config.grid
-    maps = []
-    for part in images.split(128):
-        image_to_text, _ = model.head.attention(model.encode_images(part.to(device)), texts)
-        maps.append(image_to_text.mean(dim=0)[:, :, 1:].unflatten(2, (grid, grid)).cpu())
-    return torch.cat(maps).numpy()
 
 
 def positive_prompt(phrase: str) -> str:

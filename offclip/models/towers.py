@@ -64,7 +64,10 @@ class ImageTower(nn.Module):
             )
         feature_map = self.backbone(images).last_hidden_state
         tokens = self.project(feature_map.flatten(2).transpose(1, 2))
-        tokens = self.norm(tokens + self.position)
+        return self.pooled(self.norm(tokens + self.position))
+
+    def pooled(self, tokens: Float[Tensor, "batch token dim"]) -> Features:
+        """Features of an image that consists of these tokens, all of its patches or some."""
         pooled = self.pool(torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=1))
         return Features(pooled, tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
 

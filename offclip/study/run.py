@@ -185,11 +185,17 @@ def point(
     material: Material,
     asked: Protocol,
     size: int,
+    *,
+    split: str = "test",
+    kind: str = "attention",
 ) -> pd.DataFrame:
-    """The pointing game on the abnormal drawable test cases: each class's positive prompt."""
-    cases = material.cases("test")
+    """The pointing game on the abnormal drawable cases: each class's positive prompt.
+
+    ``kind`` names the map, see :func:`offclip.evaluation.attention_maps`.
+    """
+    cases = material.cases(split)
     cases = cases[~cases["is_normal"]].reset_index(drop=True)
     prompts = [positive_prompt(phrase) for phrase in asked.phrases.values()]
-    maps = attention_maps(model, tokenizer, material.images(cases, size), prompts)
+    maps = attention_maps(model, tokenizer, material.images(cases, size), prompts, kind=kind)
     boxes = material.boxes(cases, size)
     return pointing_game(maps, list(cases["study_id"]), list(asked.phrases), boxes, size)
