@@ -182,7 +182,8 @@ def _fit(table: pd.DataFrame) -> NgramClassifier:
 def _probabilities(classifier: NgramClassifier, prompts: pd.Series) -> list[list[float]]:
     flat = [prompt for report in prompts for prompt in report]
     ends = np.cumsum([len(report) for report in prompts])[:-1]
-    return [part.tolist() for part in np.split(classifier.abnormal_probability(flat), ends)]
+    values = np.round(classifier.abnormal_probability(flat), 4)  # alike on any number of threads
+    return [part.tolist() for part in np.split(values, ends)]
 
 
 def _ordered(table: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:

@@ -92,7 +92,10 @@ def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Reco
     combined = []
     for (metric, detail), _ in first.answers.items():
         value, resampled = _mean(runs, metric, detail)
-        interval = percentile_interval(value, resampled_over_seeds(resampled))
+        drawn = resampled_over_seeds(resampled)
+        if metric != "normal_margin":  # all others are shares or areas, widened seeds or not
+            drawn = drawn.clip(0, 1)
+        interval = percentile_interval(value, drawn)
         n = first.counts.get((metric, detail))
         combined.append(_record(first, metric, detail, value, interval, n=n, runs=runs))
     without: dict[tuple[str, str], list[Record]] = {}
