@@ -124,7 +124,7 @@ def measure_normality(
     test: Sequence[Question],
     weights: Float[np.ndarray, "resample case"],
 ) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
-    """:func:`operating_points` of the normality prompts on test, as means over the prompts.
+    """Normality at fixed thresholds on test: means over the prompts of ``operating_points``.
 
     The balanced accuracy is there for each prompt as well. What has no value is left out.
 
