@@ -4,12 +4,15 @@
     python benchmarks/gold_sample.py merge --a A.tsv ... --b B.tsv ... --disagreements D.tsv
     python benchmarks/gold_sample.py merge --a A.tsv ... --b B.tsv ... --adjudicated D.tsv
 
-Drawn from: unique texts (case and punctuation ignored) of the sentences of validation reports, for
-the part "dev", and of test reports, for "held_out". A text that stands in a training report is left
-out, and one in both splits belongs to dev. Strata: the highest abnormal probability among a
-sentence's prompts, or "no_prompt". A stratum gives sentences in proportion to the square root of
-its size, at most all it has. ``--work`` gets the texts to label, in two random orders of their own;
-these files hold report text and are not to be committed.
+``draw`` adds the part "held_out". Drawn from: unique texts (case and punctuation ignored) of the
+sentences of training reports, but for those that stand in a validation or test report as well.
+What is scored on them must be fitted without the reports that hold them (``without_reports_of``).
+Strata: the highest abnormal probability among a sentence's prompts, or "no_prompt". A stratum gives
+sentences in proportion to the square root of its size, at most all it has. ``--work`` gets the
+texts to label, in two random orders of their own; these files hold report text and are not to be
+committed. ``merge`` takes the labels of the drawn part; the other parts keep theirs.
+
+The parts "dev" and "spent" were drawn alike, from validation and from test reports.
 """
 
 import argparse
@@ -35,11 +38,12 @@ from offclip.data.gold import (
 from offclip.files import write_text
 from offclip.text import RulePrompter, SentenceClassifier
 
-SIZES = {"dev": 504, "held_out": 756}
+DRAWN = "held_out"
+SIZE = 600
 EDGES = (0.05, 0.35, 0.65, 0.95)
 STRATA = ("00-05", "05-35", "35-65", "65-95", "95-100")
-CHUNK = 130
-SEED = 20
+CHUNK = 100
+SEED = 21
 
 
 def main() -> None:
@@ -64,16 +68,19 @@ def main() -> None:
 
 def _draw(options: argparse.Namespace) -> None:
     curation = curate(options.data)
+    gold = read_gold(options.gold)
+    if (gold["part"] == DRAWN).any():
+        raise ValueError(f"{options.gold}: expected no row of the part {DRAWN} yet, got some")
     found = candidates(curation.records, curation.classifier)
-    gold = sample(found, seed=SEED)
-    write_gold(options.gold, gold.assign(label_a="", label_b="", label=""))
+    drawn = sample(found, SIZE, seed=SEED).assign(label_a="", label_b="", label="")
+    write_gold(options.gold, pd.concat([gold, drawn], ignore_index=True))
     texts = dict(zip(found["text_sha256"], found["text"], strict=True))
     for order, name in enumerate("ab"):
-        keys = np.random.default_rng([SEED, 1 + order]).permutation(gold["text_sha256"])
+        keys = np.random.default_rng([SEED, 1 + order]).permutation(drawn["text_sha256"])
         for chunk, start in enumerate(range(0, len(keys), CHUNK)):
             rows = {key: " ".join(texts[key].split()) for key in keys[start : start + CHUNK]}
             _write_rows(options.work / f"{name}_{chunk:02d}.tsv", rows)
-    count = gold.groupby(["part", "stratum"]).agg(n=("weight", "size"), of=("weight", "sum"))
+    count = drawn.groupby("stratum").agg(n=("weight", "size"), of=("weight", "sum"))
     print(count.round(1).to_string())
 
 
@@ -99,30 +106,26 @@ def candidates(records: pd.DataFrame, classifier: SentenceClassifier) -> pd.Data
     sentences["sentence"] = sentences.groupby("study_id").cumcount()
     sentences = sentences.rename(columns={"sentences": "text"}).dropna(subset="text")
     sentences["text_sha256"] = sentences["text"].map(sentence_key)
-    seen = set(sentences.loc[sentences["split"] == "train", "text_sha256"])
-    parts = []
-    for part, split in PARTS.items():
-        own = sentences[(sentences["split"] == split) & ~sentences["text_sha256"].isin(seen)]
-        own = own.sort_values(["study_id", "sentence"]).drop_duplicates("text_sha256")
-        seen |= set(own["text_sha256"])
-        parts.append(own.assign(part=part))
-    found = pd.concat(parts, ignore_index=True)
-    found["words"] = found["text"].map(word_count)
-    return found.assign(stratum=[_stratum(text, classifier) for text in found["text"]])
+    own = sentences["split"] == PARTS[DRAWN]
+    found = sentences[own & ~sentences["text_sha256"].isin(sentences.loc[~own, "text_sha256"])]
+    found = found.sort_values(["study_id", "sentence"]).drop_duplicates("text_sha256")
+    return found.assign(
+        part=DRAWN,
+        words=found["text"].map(word_count),
+        stratum=[_stratum(text, classifier) for text in found["text"]],
+    )
 
 
-def sample(found: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Draw ``SIZES`` rows of each part; the weight is the stratum's size over what it gives."""
+def sample(found: pd.DataFrame, size: int, *, seed: int) -> pd.DataFrame:
+    """Draw ``size`` rows; the weight is the stratum's size over what it gives."""
     generator = np.random.default_rng(seed)
+    strata = {str(name): rows for name, rows in found.groupby("stratum")}
+    counts = allocate({name: len(rows) for name, rows in strata.items()}, size)
     drawn = []
-    for part, total in SIZES.items():
-        own = found[found["part"] == part]
-        strata = {str(name): rows for name, rows in own.groupby("stratum")}
-        counts = allocate({name: len(rows) for name, rows in strata.items()}, total)
-        for name, rows in strata.items():
-            chosen = generator.choice(len(rows), counts[name], replace=False)
-            drawn.append(rows.iloc[np.sort(chosen)].assign(weight=len(rows) / counts[name]))
-    table = pd.concat(drawn).sort_values(["part", "study_id", "sentence"], ignore_index=True)
+    for name, rows in strata.items():
+        chosen = generator.choice(len(rows), counts[name], replace=False)
+        drawn.append(rows.iloc[np.sort(chosen)].assign(weight=len(rows) / counts[name]))
+    table = pd.concat(drawn).sort_values(["study_id", "sentence"], ignore_index=True)
     return table[[name for name in COLUMNS if name in table]]
 
 

@@ -1,16 +1,17 @@
 """How well sentences are told apart, ours and peers, against the labelled Open-I sentences.
 
-    python -m benchmarks.sentence_filter --part dev
+    python -m benchmarks.sentence_filter --part dev spent
     python -m benchmarks.sentence_filter --part held_out --record book/results/sentence_filter.json
 
-Peers, all given the same training reports: ``majority`` (the commoner label), ``tfidf`` (TF-IDF of
-words and pairs with logistic regression, each sentence labelled as its report), ``rules`` (our word
-lists and denials alone, the idea of NegBio and of the CheXpert labeler), ``context`` (the same word
-lists with medspaCy's ConText, if ``--context-python`` names an interpreter that has medspacy).
-``transformer`` (a BERT of two layers, 128 wide, trained from scratch on the same weak labels).
-Ours: ``ngram`` on the sentence, and ``ngram of prompts``, the way of training texts: the highest
-probability among the sentence's prompts, 0 without one. ``--calibrate`` prints the slope and offset
-that Platt scaling would choose; 1 and 0 mean that there is nothing to scale.
+Every classifier is fitted here, on the training reports that hold no sentence of the parts. Peers:
+``majority`` (the commoner label), ``tfidf`` (TF-IDF of words and pairs with logistic regression,
+each sentence labelled as its report), ``rules`` (our word lists and denials alone, the idea of
+NegBio and of the CheXpert labeler), ``context`` (the same word lists with medspaCy's ConText, if
+``--context-python`` names an interpreter that has medspacy), ``transformer`` (a BERT of two layers,
+128 wide, trained from scratch on the same weak labels). Ours: ``ngram`` on the sentence, and
+``ngram of prompts``, the way of training texts: the highest probability among the sentence's
+prompts, 0 without one. ``--calibrate`` prints the slope and offset that Platt scaling would choose;
+1 and 0 mean that there is nothing to scale.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from sklearn.pipeline import make_pipeline
 from transformers import BertConfig, BertForSequenceClassification
 
 from offclip.data import curate
-from offclip.data.gold import gold_path, join_gold, read_gold
+from offclip.data.curate import fit_classifier
+from offclip.data.gold import PARTS, gold_path, join_gold, read_gold, without_reports_of
 from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
 from offclip.evaluation.calibration import perfect_calibration_error, platt
 from offclip.evaluation.sentences import (
@@ -44,7 +46,8 @@ from offclip.models import train_tokenizer
 from offclip.text import NgramClassifier, RulePrompter
 from offclip.text.assertions import fragments
 from offclip.text.transformer import FineTuning, TransformerClassifier
-from offclip.text.weak_labels import ABNORMAL, FINDING_WORDS, rule_label
+from offclip.text.vocabulary import FINDING_WORDS
+from offclip.text.weak_labels import ABNORMAL, rule_label
 
 Scorer = Callable[[Sequence[str]], np.ndarray]
 
@@ -53,24 +56,28 @@ def main() -> None:
     """Score every classifier on one part, print the table and write the records."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="runs/data")
-    parser.add_argument("--part", choices=("dev", "held_out"), default="dev")
+    parser.add_argument("--part", nargs="+", choices=tuple(PARTS), default=["dev"])
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--context-python", type=Path, help="interpreter that has medspacy")
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
     started = time.perf_counter()
-    curation = curate(options.data)
-    gold = join_gold(read_gold(gold_path()), curation.records)
+    everything = curate(options.data).records
+    gold = read_gold(gold_path())
+    gold = gold[gold["part"].isin(options.part)].reset_index(drop=True)
     if (gold["label"] == "").any():
         parser.error("the gold sentences have no labels yet; merge the two passes first")
-    gold = gold[gold["part"] == options.part].reset_index(drop=True)
+    gold = join_gold(gold, everything)
+    train = without_reports_of(gold, everything).query("split == 'train'")
+    classifier = fit_classifier(train)
     texts, weights = gold["text"].tolist(), gold["weight"].to_numpy(dtype=float)
     labels = gold["label"].to_numpy(dtype=str)
     if options.calibrate:
-        print(_calibration(curation.classifier, texts, labels, weights))
+        print(_calibration(classifier, texts, labels, weights))
     common = {
-        "dataset": "openi_sentences", "split": options.part, "prompting": None, "head": None,
-        "seed": None, "config": "", "commit": commit_of_code(), "device": device_name(),
+        "dataset": "openi_sentences", "split": "+".join(options.part), "prompting": None,
+        "head": None, "seed": None, "config": "", "commit": commit_of_code(),
+        "device": device_name(),
     }  # fmt: skip
     records = [
         Record(
@@ -79,7 +86,7 @@ def main() -> None:
             ), unit="", interval=None, interval_method=None, n=len(gold), minutes=0.0, **common,
         )
     ]  # fmt: skip
-    every = scorers(curation.records, curation.classifier)
+    every = scorers(train, classifier)
     if options.context_python:
         every["context"] = _context(options.context_python)
     for name, scorer in every.items():
@@ -96,9 +103,8 @@ def main() -> None:
         write_evidence(options.record, [_with_minutes(record, minutes) for record in records])
 
 
-def scorers(records: pd.DataFrame, classifier: NgramClassifier) -> dict[str, Scorer]:
+def scorers(train: pd.DataFrame, classifier: NgramClassifier) -> dict[str, Scorer]:
     """Each classifier by name: sentences in, probabilities of "abnormal" out."""
-    train = records[records["split"] == "train"]
     prompter = RulePrompter()
 
     def of_prompts(texts: Sequence[str]) -> np.ndarray:

@@ -31,7 +31,7 @@ from offclip.files import write_json
 from offclip.phantom import findings_from_mesh, labels_from_mesh
 from offclip.text import NgramClassifier, RulePrompter, image_text, report_prompts
 
-__all__ = ["DATASET", "Curation", "curate", "findings_of"]
+__all__ = ["DATASET", "Curation", "curate", "findings_of", "fit_classifier"]
 
 DATASET = "openi_phantom"
 NOT_INDEXED = "No Indexing"
@@ -94,7 +94,7 @@ def curate(
         fractions=manifest.split.fractions,
         is_normal=table["is_normal"].tolist(),
     )
-    classifier = _fit(table)
+    classifier = fit_classifier(table[table["split"] == "train"])
     table["prompt_abnormal"] = _probabilities(classifier, table["prompts"])
     records = validate_records(_ordered(table, manifest))
     made_from = {"fingerprint": fingerprint, "reports": reports, "seed": seed}
@@ -170,8 +170,12 @@ def _row(report: Report, sentences: Sequence[str], prompts: Sequence[str]) -> di
     }
 
 
-def _fit(table: pd.DataFrame) -> NgramClassifier:
-    train = table[table["split"] == "train"]
+def fit_classifier(train: pd.DataFrame) -> NgramClassifier:
+    """Fit the sentence classifier on the sentences and prompts of training reports.
+
+    Args:
+        train: rows with ``sentences``, ``prompts`` and ``is_normal``.
+    """
     texts = [
         [*sentences, *prompts]
         for sentences, prompts in zip(train["sentences"], train["prompts"], strict=True)

@@ -17,7 +17,7 @@ from offclip.data.splits import text_key
 from offclip.files import write_text
 
 LABELS = ("normal", "abnormal", "uncertain")
-PARTS = {"dev": "validation", "held_out": "test"}
+PARTS = {"dev": "validation", "spent": "test", "held_out": "train"}
 """Part of the gold set to the split of the records that its sentences come from."""
 
 COLUMNS = (
@@ -47,9 +47,9 @@ def read_gold(path: str | Path) -> pd.DataFrame:
     """Read and check a gold file, one row a sentence.
 
     Columns: ``study_id``; ``sentence`` (index among the report's sentences, from 0); ``words``
-    (number of words); ``text_sha256`` (``sentence_key``); ``part`` (dev | held_out); ``stratum``
-    (range of the weak score by which it was drawn); ``weight`` (sentences of the natural mix that
-    it stands for, at least 1); ``label_a``, ``label_b`` (the two passes) and ``label``
+    (number of words); ``text_sha256`` (``sentence_key``); ``part`` (dev | spent | held_out);
+    ``stratum`` (range of the weak score by which it was drawn); ``weight`` (sentences of the
+    natural mix that it stands for, at least 1); ``label_a``, ``label_b`` (the two passes) and ``label``
     (adjudicated), each one of ``LABELS`` or empty while nobody has labelled it.
 
     Raises:
@@ -125,6 +125,22 @@ def join_gold(gold: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
             f"{faults[0]}; curate the reports of the manifest with its own split seed"
         )
     return gold.assign(text=texts)
+
+
+def without_reports_of(gold: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+    """Return the records but for the training reports that hold the text of a gold row.
+
+    What is fitted on the rest has not seen the sentences that it is scored on. For rows of the
+    parts "dev" and "spent" that is every record, as no training report holds their texts.
+
+    Args:
+        gold: as from ``read_gold``.
+        records: curated records, with ``split`` and ``sentences``.
+    """
+    keys = set(gold["text_sha256"])
+    holds = records["sentences"].map(lambda texts: not keys.isdisjoint(map(sentence_key, texts)))
+    own = records["study_id"].isin(gold["study_id"])
+    return records[(records["split"] != "train") | ~(holds | own)].reset_index(drop=True)
 
 
 def merge_passes(

@@ -1,6 +1,6 @@
 """Word lists and patterns of the rule-based prompter: what a radiologist's sentence is made of.
 
-Only data, and the two functions that read it; imports nothing of the package.
+Data, and the functions that make or read it; imports nothing of the package.
 """
 
 import re
@@ -10,19 +10,26 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+def not_after(words: str) -> str:
+    """Return a pattern that holds where none of the words and one space came just before."""
+    return "".join(rf"(?<!\b{word} )" for word in words.split())
+
+
 # Sentences about the examination, the reader or the next step say nothing about the image.
 NOT_ABOUT_THE_IMAGE = re.compile(
     r"\b(recommend\w*|follow ?up|correlat\w+|notif\w+|discussed|telephone\w*|communicated|dictated|"
     r"paged|consider(?:ed|ation)?|examination consists|views? (?:of the chest|are|were|submitted)|"
     r"radiographs? of|if clinically|clinical (?:concern|history|indication)|comparisons?$|"
     r"comparisons? (?:is|films?|with|to|study|made|examination)|available for comparison|"
-    r"none available|history of|interpreted|"
+    r"none available|^(?:\w+ ){0,4}history of|interpreted|"
     r"exam(?:ination)? (?:is|was) (?:limited|compared|performed)|"
     r"further (?:imaging )?(?:evaluation|characterization)|please|obtained|\d+ images|"
     r"(?:would|may|might|could|can|xxxx) be (?:\w+ )?(?:helpful|useful|informative|of benefit|"
     r"performed|indicated|warranted)|conveyed|message was|does (?:this|the) patient|"
     r"no comparison|critical result|evaluation of)\b"
 )
+# Where advice ends and a statement begins, or the reverse.
+ADVICE_APART = re.compile(r"\s*(?:;|:|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b)\s*")
 # What only a comparison with an earlier image could show is left out of a prompt.
 COMPARISON = re.compile(
     r"\b(?:grossly |relatively |essentially |overall |largely )?(?:"
@@ -58,13 +65,13 @@ LEAD_IN = re.compile(
 TRAILING = re.compile(
     r"\s+(?:(?:is|are|was|were|can be|could be|has been|have been|to be)\s+)?(?:also |again |"
     r"clearly |definitely |otherwise |currently )*(?:identified|seen|noted|visuali[sz]ed|"
-    r"demonstrated|present|appreciated|observed|detected|evident|visible|apparent|shown|"
+    r"demonstrated|present|appreciated|observed|detected|found|evident|visible|apparent|shown|"
     r"suspected|suggested|xxxx|in|at|of|on|and|or|the|with|to|from|is|are|as|by|for|which|there|not|significantly)$"
 )
 NEGATION_START = re.compile(
     r"^(?:no|without|negative for|absence of|free of|free from|clear of|not any|neither|absent|"
     r"nothing (?:to suggest|suggesting|suggestive of)|resolved|"
-    r"(?:complete )?(?:resolution|clearing) of)\b"
+    r"(?:complete )?(?:resolution|clearing) of|removal of)\b"
     r"(?:\s+(?:any|xxxx|definite|definitive|definitely|visible|visuali[sz]ed|obvious|convincing|"
     r"gross|discrete|radiographic|plain|conclusive|other|further|additional|typical|"
     r"signs? (?:of|for)|features? of|(?:radiographic )?evidence (?:of|for|to suggest)|"
@@ -75,15 +82,21 @@ PURPOSE = re.compile(
     r"\s+(?:to (?:suggest|indicate)|(?:that (?:would )?)?suggest(?:s|ing|ive of)?|identified|seen|"
     r"noted|visuali[sz]ed|demonstrated|appreciated|detected|are present|is present|"
     r"(?:is|are|was|were) (?:\w+ly )*(?:seen|identified|noted|present|visuali[sz]ed|demonstrated|"
-    r"appreciated|evident|apparent|detected|observed))\b.*$"
+    r"appreciated|evident|apparent|detected|observed|found))\b.*$"
+)
+# "Large heart, otherwise clear": a clause begins. Not so in "the lungs are otherwise clear".
+OTHERWISE = (
+    not_after("is are was were appear appears and")
+    + r"\b(?=otherwise\b(?! (?:appears?|is|are|remains?|has|have)\b))"
 )
 # Clause borders: what follows starts a statement of its own.
 CLAUSE = re.compile(
-    r"\s*(?:;|:|,\s*only\b|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|\bthough\b|"
+    rf"\s*(?:;|:|,?\s*{OTHERWISE}|,\s*only\b|\bbut\b|\balthough\b|\bhowever\b|\bwhile\b|"
+    r"\bthough\b|"
     r",\s*(?:and )?there (?:is|are)\b|\band there (?:is|are)\b|"
     r",?\s*(?:and )?\b(?=without\b|with no\b|negative for\b|clear of\b|free of\b|free from\b)"
     r"(?:with (?=no\b))?|"
-    r",\s*(?:and )?(?=no\b)|\band (?=no\b)|,\s*with (?:a |an |the |some )?|"
+    r",\s*(?:and )?(?=no\b)|\band (?=no\b|removal of\b)|,\s*with (?:a |an |the |some )?|"
     r"\b(?:reveals?|shows?|demonstrates?) (?=no\b)|\bas well as\b|\baccompanied by\b)\s*"
 )
 POSSIBLE = (
@@ -118,10 +131,11 @@ PREPOSITION = re.compile(
     r"projecting|overlying|involving|throughout|about|adjacent|into|between|under)\b"
 )
 ADJECTIVES = _words(
-    "acute active bony osseous pleural pulmonary cardiac cardiopulmonary mediastinal hilar focal "
-    "large small significant suspicious parenchymal airspace alveolar interstitial lobar confluent "
-    "soft skeletal thoracic cardiomediastinal definite vascular aortic displaced chronic mild "
-    "moderate severe right left bilateral upper lower calcified patchy lung tissue bone"
+    "acute active bony osseous pleural pulmonary cardiac cardiopulmonary mediastinal hilar "
+    "focal large small significant suspicious parenchymal airspace alveolar interstitial lobar "
+    "venous confluent soft skeletal thoracic cardiomediastinal definite vascular aortic "
+    "displaced chronic mild moderate severe right left bilateral upper lower calcified patchy "
+    "lung tissue bone"
 )
 IRREGULAR = {
     "pneumothoraces": "pneumothorax",

@@ -3,12 +3,12 @@
 The idea is NegEx's (Chapman et al., J. Biomed. Inform. 34, 2001): a trigger denies the words after
 it ("no", "free of") or before it ("is not seen", "has resolved"), up to the end of its clause.
 Some phrases look like triggers and deny nothing ("no change in", "cannot be excluded", "not
-without"). Imports the plurals of this package's word lists.
+without"). Imports this package's word lists.
 """
 
 import re
 
-from offclip.text._lexicon import singular
+from offclip.text._lexicon import OTHERWISE, not_after, singular
 
 IS, NO = "is:", "no:"
 
@@ -18,12 +18,15 @@ _AMOUNT = (
 )
 _SEEN = (
     r"(?:seen|identified|visuali[sz]ed|present|demonstrated|noted|evident|apparent|appreciated|"
-    r"observed|detected|enlarged|abnormal)"
+    r"observed|detected|found|enlarged|abnormal)"
 )
 # Looks like a denial and is none. The words stay, as one word.
 _PSEUDO = re.compile(
     rf"\b(?:not only|(?:no|not|without) {_AMOUNT}(?:change[ds]?|progression|increased?|decreased?|"
-    r"improvement|improved|resolution|resolved|cleared)|"
+    r"improvement|improved|resolution|resolved?|cleared)|"
+    r"(?:no|without) (?:\w+ of )?(?:growth|enlargement) (?:of|in) (?:the |this |these )(?:known )?|"
+    r"until (?:it )?(?:is |has )?(?:resolved|cleared|gone)|"
+    r"ensure (?:that )?there (?:is|are) no|"
     r"(?:can|could|may) not (?:be )?(?:\w+ly )?(?:excluded?|ruled? out)|"
     r"not (?:\w+ly )?(?:excluded|ruled out|without)|no doubt|no \w+ is free|"
     r"(?:near|nearly|almost|partial|partially|incomplete|incompletely) "
@@ -35,6 +38,15 @@ _ONLY_HERE = re.compile(
     r"(?:prior|previous|comparison|earlier|older?|last|lateral|frontal|pa|ap)\b"
 )
 _THIS_FINDING = re.compile(r"\b(?:this|these) (?:findings?|abnormalit(?:y|ies))\b")
+LOW_NORMAL = re.compile(r"\b(?:low|high|upper)(?: limits? of)? normal\b")
+POORLY_FILLED = re.compile(
+    r"\b(?:poorly|incompletely|under) ?(?:expanded|inflated|aerated|ventilated)\b"
+)
+_ASIDE = re.compile(
+    r"^without (?:any )?(?:prior |previous |old )?(?:comparisons?|priors?|films?|studies)\b,?|"
+    r"\b(?:the )?(?:above )?findings (?:and recommendations )?(?=(?:were|are|have been) "
+    r"(?:discussed|communicated|conveyed|called|telephoned|reported))"
+)
 # The denial of something normal is a finding.
 DENIED_NORMAL = re.compile(r"\b(?:not|no longer) (?:\w+ly )?(?:normal|clear|intact)\b")
 _BEFORE = re.compile(
@@ -46,11 +58,23 @@ DENIED_BEFORE = re.compile(
     rf"(?:(?:not|no longer) (?:\w+ly )?{_SEEN}|absent|resolved|cleared|gone|ruled out|excluded|"
     r"removed|taken out)\b"
 )
+
+# "The lungs are clear the heart is large": the second "the" begins a clause.
+_RUN_ON = (
+    not_after(
+        "in of on at to by for from with and or nor as that which where whether if both all over "
+        "near within no not is are was were"
+    )
+    + r"(?=(?:the|both) (?:\w+ ){1,2}(?:is|are|appears?|has|have)\b)"
+)
 _BORDER = re.compile(
-    r"\s*(?:[;:]|\b(?:but|although|however|though|while|whereas|except|other than|apart from|"
-    r"aside from|besides)\b|(?<=\bclear) with\b|(?<=\bnormal) with\b|"
+    r"\s*(?:[;:]|(?<=\s)\(|\b(?:but|although|however|though|while|whereas|except|other than|"
+    r"apart from|aside from|besides|allowing for|accounting for)\b|"
+    r"(?<=\bclear) with\b|(?<=\bnormal) with\b|"
+    r"\bwith (?=(?:\w+ )?(?:clear|normal|unremarkable)\b)|"
     r",\s*(?:and )?there (?:is|are)\b|\band there (?:is|are)\b|"
-    r",\s*(?:with|only)\b|\b(?=without\b|with no\b|and no\b))\s*"
+    r",\s*(?:with|only)\b|\b(?=without\b|with no\b|and no\b)|"
+    rf"{OTHERWISE}|(?<=\w ){_RUN_ON})\s*"
 )
 _SIZE = re.compile(r"\b\d+(?:\.\d+)? ?(?:mm|cm|millimeters?|centimeters?)\b")
 _JOINED = re.compile(r"(?<=[^\W_])[-/](?=[^\W_])")
@@ -91,8 +115,10 @@ def _plain(sentence: str) -> str:
     text = sentence.lower().replace("___", "xxxx").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = text.replace("n't ", " not ").replace("cannot", "can not")
     text = " ".join(_JOINED.sub(" ", _SIZE.sub(" sizeunit ", text)).split())
+    text = _ASIDE.sub("", text)
     text = DENIED_NORMAL.sub("abnormal", _ONLY_HERE.sub("only_here", text))
-    text = _THIS_FINDING.sub("this_finding", text)
+    text = LOW_NORMAL.sub("normal", _THIS_FINDING.sub("this_finding", text))
+    text = POORLY_FILLED.sub("hypoinflated", text.replace("post operative", "postoperative"))
     return _PSEUDO.sub(lambda match: match.group().replace(" ", "_"), text)
 
 

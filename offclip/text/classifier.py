@@ -55,10 +55,10 @@ class FitOptions:
     """
 
     rounds: int = 1
-    inverse_penalty: float = 1.0
+    inverse_penalty: float = 2.0
     relabel_below: float = 0.5
     minimum_count: int = 2
-    dictionary_weight: float = 5.0
+    dictionary_weight: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from offclip.text import _lexicon as lexicon
-from offclip.text.assertions import DENIED_BEFORE, DENIED_NORMAL, IS, fragments
+from offclip.text.assertions import (
+    DENIED_BEFORE,
+    DENIED_NORMAL,
+    IS,
+    LOW_NORMAL,
+    POORLY_FILLED,
+    fragments,
+)
 from offclip.text.sentences import split_sentences
 
 _BLANK = "xxxx"
@@ -63,12 +70,15 @@ class RulePrompter:
     def __call__(self, sentence: str) -> list[str]:
         """Return the prompts of one sentence, without repeats, in order of appearance."""
         text = _normalise(sentence)
-        if lexicon.NOT_ABOUT_THE_IMAGE.search(text):
+        advice = lexicon.NOT_ABOUT_THE_IMAGE.search(text)
+        if advice and not lexicon.ADVICE_APART.search(text):
             return [_mark(prompt, "possible") for prompt in _named(sentence)]
-        text = lexicon.NO_CHANGE.sub("", text)
-        text = lexicon.WITHIN_NORMAL.sub("normal", lexicon.COMPARISON.sub(" ", text))
-        clauses = (" ".join(clause.split()) for clause in lexicon.CLAUSE.split(text))
-        found = (prompt for clause in clauses if clause for prompt in _statements(clause))
+        found: list[str] = []
+        for part in lexicon.ADVICE_APART.split(text) if advice else [text]:
+            if lexicon.NOT_ABOUT_THE_IMAGE.search(part):
+                found += [_mark(prompt, "possible") for prompt in _named(part)]
+            else:
+                found += _prompts(part)
         return list(dict.fromkeys(found)) or _named(sentence)
 
 
@@ -92,16 +102,25 @@ def report_prompts(text: str, prompter: Prompter) -> tuple[list[str], list[str],
 def _normalise(sentence: str) -> str:
     """Lower case; one form for blanks, slashes, hyphens and "remains"; no brackets or sizes."""
     text = sentence.lower().replace("x-xxxx", "x ray").replace("___", _BLANK)
-    text = re.sub(r"\([^)]*\)?", " ", text).replace("'s", "").replace("'", "")
+    text = re.sub(r"\(s\)", "s", text).replace("'s", "").replace("'", "")
+    text = re.sub(r"\(([^)]*)\)?", _in_brackets, text)
     text = _MEASURE.sub(" ", text)
     text = re.sub(r"\bair[ -]?space\b", "airspace", text)
     text = re.sub(r"\bcardio[ -]mediastinal\b", "cardiomediastinal", text)
     text = _VIEWS_SHOW.sub("", text)
     text = re.sub(r"\bremains?\b", "is", text)
+    text = POORLY_FILLED.sub("hypoinflated", LOW_NORMAL.sub("normal", text))
+    text = re.sub(r"\bpost[ -]operative\b", "postoperative", text)
+    text = re.sub(r"\blower lung volumes?\b", "low lung volumes", text)
     text = DENIED_NORMAL.sub("abnormal", re.sub(r"\bnot without\b", "with", text))
     text = re.sub(r"\s*/\s*", " or ", text)
     text = re.sub(r"[^a-z0-9,;: ]+", " ", text)
     return " ".join(text.split()).strip(" ,;:")
+
+
+def _in_brackets(match: re.Match[str]) -> str:
+    """Return a finding in brackets as a clause of its own; leave out anything else."""
+    return f"; {match[1]};" if _has_finding(match[1]) else " "
 
 
 def _statements(clause: str) -> Iterable[str]:
@@ -125,6 +144,14 @@ def _statements(clause: str) -> Iterable[str]:
     if loose and _last(loose["what"]) in lexicon.ANATOMY_NOUNS:
         return _predicated(loose["what"], loose["predicate"])
     return _positives(bare)
+
+
+def _prompts(text: str) -> Iterable[str]:
+    """Return the prompts of a sentence about the image, or of a part of one."""
+    text = lexicon.NO_CHANGE.sub("", text)
+    text = lexicon.WITHIN_NORMAL.sub("normal", lexicon.COMPARISON.sub(" ", text))
+    clauses = (" ".join(clause.split()) for clause in lexicon.CLAUSE.split(text))
+    return [prompt for clause in clauses if clause for prompt in _statements(clause)]
 
 
 def _named(sentence: str) -> list[str]:

@@ -11,54 +11,17 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from offclip.text._lexicon import ADJECTIVES, ANATOMY_NOUNS, FINDING_NOUNS, VAGUE
 from offclip.text.assertions import IS, NO, fragments
+from offclip.text.vocabulary import (
+    ASIDE_WORDS,
+    FILLERS,
+    FINDING_WORDS,
+    NORMAL_WORDS,
+    PLACE_WORDS,
+)
 
 UNKNOWN, NORMAL, ABNORMAL = -1, 0, 1
 
-FINDING_WORDS = (FINDING_NOUNS - VAGUE) | frozenset(
-    "abnormal opacification opacified hyperinflated hyperexpanded hyperlucent hypoinflated "
-    "hypoventilatory tortuous ectatic unfolded enlarged prominent widened big bulky degenerative "
-    "blunted calcified calcific elevated deviated deviation shift flattened flattening patchy "
-    "streaky hazy haziness bibasilar atelectatic subsegmental reticular reticulonodular "
-    "interstitial airspace cuffing crowding lucency sclerosis sclerotic osteopenia osteopenic "
-    "compression wedging collapse kyphotic scoliotic dextrocurvature levocurvature spurring spur "
-    "cavitary cavity cyst cystic bronchiectasis emphysematous bronchitis asthma chf overload "
-    "atherosclerotic cardiomyopathy sarcoidosis tuberculosis tumor cancer malignancy metastatic "
-    "pneumomediastinum pneumoperitoneum contusion hematoma swelling dislocation fractured healed "
-    "remote old obscured obscures kinked malpositioned pectus azygos postsurgical postoperative "
-    "surgical mastectomy lobectomy cholecystectomy thoracotomy sternotomy arthroplasty prosthesis "
-    "valve hardware icd aicd no_change no_doubt no_resolution not_resolved low chronic "
-    "straightening osteoarthritis arthritis arthropathy arthrosis separation subluxation "
-    "hypertension hypoventilation hydropneumothorax hemothorax empyema abscess pneumonitis "
-    "pneumoconiosis silicosis asbestosis plaque bulla bleb pneumatocele honeycombing "
-    "ascites hepatomegaly splenomegaly goiter gallstone cholelithiasis ileus shunt tubing drain "
-    "filter coil bullet shrapnel foreign pellet anchor screw rod plate cage fusion fixation "
-    "only_here this_finding".split()
-)
-NORMAL_WORDS = frozenset(
-    "normal clear unremarkable intact midline wnl sharp negative well aerated symmetric "
-    "smooth alignment".split()
-)
-# About the examination, the reader, the reason or the next step: not about a finding.
-ASIDE_WORDS = frozenset(
-    "recommend recommended recommendation correlate correlation clinically clinical advised "
-    "suggested consider considered considering please comparison comparisons compared prior priors "
-    "previous view views film films radiograph radiographs exam examination study followup follow "
-    "notified discussed communicated telephone phone conveyed physician dr report dictated "
-    "interpreted evaluation evaluated available technique technical rotated rotation exposure "
-    "exposed overexposed underexposed portable bedside upright supine lateral frontal pa ap image "
-    "imaged images ct weeks months history indication symptoms symptom pain cough coughed fever "
-    "dyspnea smoker patient limited turned if needed necessary imaging characterization "
-    "characterize mri helpful informative useful message sent communication critical "
-    "decubitus".split()
-)
-_NO_PLACES = frozenset(
-    "acute active focal large small significant suspicious airspace alveolar interstitial "
-    "confluent definite displaced chronic mild moderate severe calcified patchy".split()
-)
-_PLACES = ANATOMY_NOUNS | (ADJECTIVES - _NO_PLACES)
-_FILLERS = frozenset("the both of and stable unchanged again otherwise also".split())
 
 
 def rule_label(fragment: Sequence[str]) -> int:
@@ -80,7 +43,7 @@ def rule_label(fragment: Sequence[str]) -> int:
 
 def only_a_place(fragment: Sequence[str]) -> bool:
     """Whether a fragment only names parts of the body, as in a heading or in a list."""
-    return {word.removeprefix(IS) for word in fragment} <= _PLACES | _FILLERS
+    return {word.removeprefix(IS) for word in fragment} <= PLACE_WORDS | FILLERS
 
 
 def dictionary() -> tuple[list[list[str]], Bool[np.ndarray, " words"]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.gold_sample import SIZES, allocate, candidates, sample
+from benchmarks.gold_sample import SIZE, allocate, candidates, sample
 from offclip.data.gold import (
     COLUMNS,
     LABELS,
@@ -14,6 +14,7 @@ from offclip.data.gold import (
     merge_passes,
     read_gold,
     sentence_key,
+    without_reports_of,
     word_count,
     write_gold,
 )
@@ -21,7 +22,7 @@ from offclip.data.gold import (
 REPORTS = {
     "R1": ("validation", ["Our first sentence.", "The heart is large; no effusion, 1.5 cm."]),
     "R2": ("test", ["Both lungs look fine.", "A nodule hides behind the heart."]),
-    "R3": ("train", ["Nothing to see here."]),
+    "R3": ("train", ["Nothing to see here.", "The left lung is dark."]),
 }
 
 
@@ -39,7 +40,7 @@ def row(study, index, part, **given):
 
 @pytest.fixture
 def gold():
-    return pd.DataFrame([row("R1", 1, "dev"), row("R2", 0, "held_out"), row("R2", 1, "held_out")])
+    return pd.DataFrame([row("R1", 1, "dev"), row("R2", 0, "spent"), row("R2", 1, "spent")])
 
 
 def test_round_trip(gold, tmp_path):
@@ -119,6 +120,17 @@ def test_join_names_a_missing_study(gold):
         join_gold(gold, records({"R2": REPORTS["R2"]}))
 
 
+def test_reports_that_hold_a_scored_text_are_left_out():
+    reports = REPORTS | {
+        "R4": ("train", ["A scar.", "the left lung is DARK!"]),
+        "R5": ("train", ["A scar."]),
+        "R6": ("validation", ["The left lung is dark."]),
+    }
+    scored = pd.DataFrame([row("R3", 1, "held_out")])
+    rest = without_reports_of(scored, records(reports))
+    assert rest["study_id"].tolist() == ["R1", "R2", "R5", "R6"]
+
+
 def test_merge_takes_agreement_then_adjudication(gold):
     keys = gold["text_sha256"].tolist()
     first = dict(zip(keys, ["normal", "abnormal", "normal"], strict=True))
@@ -157,36 +169,38 @@ class ByLength:
         return np.array([min(len(text) / 60, 1) for text in sentences])
 
 
-def test_candidates_and_sample_of_known_reports(monkeypatch):
+def test_candidates_and_sample_of_known_reports():
     reports = {
-        "R1": ("train", ["The lungs are clear.", "Heart is large."]),
-        "R2": ("validation", ["the lungs are CLEAR", "Small left effusion.", "XXXX."]),
-        "R3": ("test", ["Small left effusion", "Large heart and old scar.", "No edema. No edema."]),
-        "R4": ("test", ["Large heart and old scar!", "Right nodule."]),
+        "R1": ("train", ["The lungs are clear.", "Heart is large.", "XXXX."]),
+        "R2": ("validation", ["the lungs are CLEAR", "Small left effusion."]),
+        "R3": ("test", ["Old scar!"]),
+        "R4": ("train", ["Heart is LARGE", "Old scar.", "No edema. No edema.", "Right nodule."]),
     }
     found = candidates(records(reports), ByLength())
     texts = found[["study_id", "sentence", "part", "text"]].values.tolist()
     assert texts == [
-        ["R2", 1, "dev", "Small left effusion."],
-        ["R2", 2, "dev", "XXXX."],
-        ["R3", 1, "held_out", "Large heart and old scar."],
-        ["R3", 2, "held_out", "No edema. No edema."],
-        ["R4", 1, "held_out", "Right nodule."],
+        ["R1", 1, "held_out", "Heart is large."],
+        ["R1", 2, "held_out", "XXXX."],
+        ["R4", 2, "held_out", "No edema. No edema."],
+        ["R4", 3, "held_out", "Right nodule."],
     ]
     assert found["stratum"].tolist()[1] == "no_prompt"
-    monkeypatch.setitem(SIZES, "dev", 2)
-    monkeypatch.setitem(SIZES, "held_out", 2)
-    drawn = sample(found, seed=0)
-    assert drawn.equals(sample(found, seed=0))
-    assert drawn["weight"].groupby(drawn["part"]).sum().to_dict() == {"dev": 2, "held_out": 3}
+    drawn = sample(found, 3, seed=0)
+    assert drawn.equals(sample(found, 3, seed=0))
+    assert len(drawn) == 3
+    assert drawn["weight"].sum() == 4
 
 
 def test_the_committed_file_fits_the_real_reports(real):
     gold = read_gold(gold_path())
-    assert gold["part"].value_counts().to_dict() == SIZES
+    assert gold["part"].value_counts().to_dict() == {"dev": 504, "spent": 756, "held_out": SIZE}
     joined = join_gold(gold, real[0].records)
     assert (joined["text"].map(sentence_key) == gold["text_sha256"]).all()
     train = real[0].records.query("split == 'train'")["sentences"].explode().dropna()
-    assert not set(gold["text_sha256"]) & set(train.map(sentence_key))
+    known = gold[gold["part"] != "held_out"]
+    assert not set(known["text_sha256"]) & set(train.map(sentence_key))
+    unseen = without_reports_of(gold, real[0].records).query("split == 'train'")["sentences"]
+    assert not set(gold["text_sha256"]) & set(unseen.explode().dropna().map(sentence_key))
+    assert 0.7 * 2677 < len(unseen) < 2677 - 300
     assert set(PARTS) == set(gold["part"])
     assert set(gold["label"]) <= {*LABELS, ""}
