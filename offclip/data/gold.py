@@ -49,8 +49,8 @@ def read_gold(path: str | Path) -> pd.DataFrame:
     Columns: ``study_id``; ``sentence`` (index among the report's sentences, from 0); ``words``
     (number of words); ``text_sha256`` (``sentence_key``); ``part`` (dev | spent | held_out);
     ``stratum`` (range of the weak score by which it was drawn); ``weight`` (sentences of the
-    natural mix that it stands for, at least 1); ``label_a``, ``label_b`` (the two passes) and ``label``
-    (adjudicated), each one of ``LABELS`` or empty while nobody has labelled it.
+    natural mix that it stands for, at least 1); ``label_a``, ``label_b`` (the two passes) and
+    ``label`` (adjudicated), each one of ``LABELS`` or empty while nobody has labelled it.
 
     Raises:
         ValueError: the columns differ, a value is outside its domain, or a text occurs twice; the

@@ -21,6 +21,9 @@ class ModelConfig:
         fusion_layers: cross-attention layers of the ``cross_attention`` head.
         score_scale: first value of the learned factor on the ``cross_attention`` scores. CARZero
             has such a parameter but never uses it; without it, training from scratch starts slowly.
+        score_bias: first value of the learned bias on the scores. Default: 0 for ``cosine``, what
+            the last layer draws at random for ``cross_attention``. A softmax does not see it; a
+            sigmoid over N x N cells starts calm with about -log N (SigLIP: -10).
         dropout: of the text tower, in [0, 1).
     """
 
@@ -33,6 +36,7 @@ class ModelConfig:
     head: str = "cross_attention"
     fusion_layers: int = 1
     score_scale: float = 5.0
+    score_bias: float | None = None
     dropout: float = 0.0
 
     @property

@@ -20,18 +20,22 @@ class CosineHead(nn.Module):
     r"""CLIP: ``scale · cos(image, text) + bias``, the same in both directions.
 
     The scale is learned as a logarithm from 1/0.07 on and is at most 100 (Radford et al. 2021); the
-    bias is learned from 0 on (softmax losses do not see it, SigLIP's loss does).
+    bias is learned from ``score_bias`` on, or 0 (softmax losses do not see it, SigLIP's does).
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-        self.bias = nn.Parameter(torch.tensor(0.0))
+        self.bias = nn.Parameter(torch.tensor(config.score_bias or 0.0))
 
     def forward(self, images: Features, texts: Features) -> PairScores:
         cosines = normalize(images.pooled, dim=1) @ normalize(texts.pooled, dim=1).T
         scores = self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
         return PairScores(scores, scores.T)
+
+    def local(self, tokens: Float[Tensor, "side token dim"]) -> Float[Tensor, "side token dim"]:
+        """Tokens in the space where words and patches are compared: as the towers give them."""
+        return tokens
 
     def attention(self, images: Features, texts: Features) -> AttentionMaps:
         raise ValueError(
@@ -107,10 +111,11 @@ class CrossAttentionHead(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self._layers = [FusionLayer(config.dim, config.heads) for _ in range(config.fusion_layers)]
         self.layers = nn.ModuleList(self._layers)
-        self.mlp_head = nn.Sequential(
-            nn.Linear(config.dim, config.dim), nn.ReLU(), nn.Linear(config.dim, 1)
-        )
+        last = nn.Linear(config.dim, 1)
+        self.mlp_head = nn.Sequential(nn.Linear(config.dim, config.dim), nn.ReLU(), last)
         self.log_scale = nn.Parameter(torch.tensor(math.log(config.score_scale)))
+        if config.score_bias is not None:
+            nn.init.constant_(last.bias, config.score_bias / config.score_scale)
 
     def _prepare(self, side: Features, other: Features) -> tuple[Tensor, Tensor, Tensor]:
         memory = self.norm(torch.cat([side.pooled[:, None], side.tokens], dim=1))
@@ -131,6 +136,11 @@ class CrossAttentionHead(nn.Module):
             maps.append(layer.weights(x, memory, mask))
             x = layer(x, memory, mask)
         return torch.stack(maps)
+
+    def local(self, tokens: Float[Tensor, "side token dim"]) -> Float[Tensor, "side token dim"]:
+        """Tokens in the space where words and patches are compared: after the shared LayerNorm."""
+        normed: Tensor = self.norm(tokens)
+        return normed
 
     def forward(self, images: Features, texts: Features) -> PairScores:
         return PairScores(self._direction(images, texts), self._direction(texts, images))

@@ -16,10 +16,12 @@ class Variant:
     Attributes:
         loss: as in :class:`offclip.training.TrainConfig`.
         filtered: normal statements are taken out of abnormal reports before training.
+        tier: factor of both of TIER's entropies, unless the run sets its own.
     """
 
     loss: str
     filtered: bool
+    tier: float = 0.0
 
 
 VARIANTS = {
@@ -30,6 +32,8 @@ VARIANTS = {
     "offdiag_soft": Variant("offdiag_soft", False),
     "offdiag_soft+filter": Variant("offdiag_soft", True),
     "offclip": Variant("offclip", True),
+    "infonce+filter+tier": Variant("infonce", True, tier=0.1),
+    "offclip+tier": Variant("offclip", True, tier=0.1),
 }
 
 
@@ -70,13 +74,23 @@ class RunConfig:
             raise ValueError(f"filter_errors: expected a share in [0, 1], got {self.filter_errors}")
         if self.draws < 1:
             raise ValueError(f"draws: expected at least 1, got {self.draws}")
-        object.__setattr__(self, "train", replace(self.train, loss=VARIANTS[self.variant].loss))
+        variant = VARIANTS[self.variant]
+        chosen: dict[str, Any] = {"loss": variant.loss}
+        if self.train.tier and not variant.tier:
+            raise ValueError(
+                f"tier_words, tier_patches: expected 0 for {self.variant!r}; take a variant with "
+                "'+tier' in its name"
+            )
+        if variant.tier and not self.train.tier:
+            chosen |= {"tier_words": variant.tier, "tier_patches": variant.tier}
+        object.__setattr__(self, "train", replace(self.train, **chosen))
 
     @property
     def name(self) -> str:
-        """The variant as evidence names it: with the errors put into its filter, if any."""
+        """The variant as evidence names it, with filter errors and score bias, if any."""
         errors = f", {self.filter_errors:.0%} filter errors" if self.filter_errors else ""
-        return self.variant + errors
+        bias = self.model.score_bias
+        return self.variant + errors + (f", score bias {bias:g}" if bias is not None else "")
 
 
 def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunConfig:

@@ -23,7 +23,6 @@ from offclip.text.vocabulary import (
 UNKNOWN, NORMAL, ABNORMAL = -1, 0, 1
 
 
-
 def rule_label(fragment: Sequence[str]) -> int:
     """Label a fragment by its words: ABNORMAL, NORMAL or UNKNOWN.
 

@@ -20,6 +20,9 @@ class TrainConfig:
         balance: of the off-diagonal term, ``none`` or ``classes``.
         off_diagonal_weight: factor of ``offclip``'s off-diagonal term.
         abnormal_weight: factor of ``offclip``'s abnormal InfoNCE.
+        tier_words: factor of TIER's entropy over the patches of each word, at least 0.
+        tier_patches: factor of its entropy over the words of each patch, at least 0.
+        tier_temperature: of both softmaxes, positive; TIER's own is 1, where little can move.
         steps: optimiser steps: the budget, the same for variants that are compared.
         batch_size: studies a step; every other one of them is a negative or a positive.
         learning_rate: peak of a one-cycle schedule (linear warm-up, cosine to zero).
@@ -37,6 +40,9 @@ class TrainConfig:
     balance: str = "none"
     off_diagonal_weight: float = 1.0
     abnormal_weight: float = 1.0
+    tier_words: float = 0.0
+    tier_patches: float = 0.0
+    tier_temperature: float = 0.1
     steps: int = 480
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -53,9 +59,17 @@ class TrainConfig:
                 raise ValueError(
                     f"{name}: expected one of {', '.join(choices)}; got {getattr(self, name)!r}"
                 )
-        lowest = {"steps": 1, "batch_size": 2, "validate_every": 1, "learning_rate": 1e-12}
+        lowest = {
+            "steps": 1, "batch_size": 2, "validate_every": 1, "learning_rate": 1e-12,
+            "tier_words": 0, "tier_patches": 0, "tier_temperature": 1e-3,
+        }  # fmt: skip
         for name, low in lowest.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: expected at least {low}, got {getattr(self, name)}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup: expected a share in [0, 1), got {self.warmup}")
+
+    @property
+    def tier(self) -> bool:
+        """Whether TIER's regulariser takes part."""
+        return self.tier_words > 0 or self.tier_patches > 0

@@ -29,7 +29,7 @@ from offclip.training.checkpoint import (
     save_weights,
 )
 from offclip.training.config import TrainConfig
-from offclip.training.objective import objective
+from offclip.training.objective import objective, with_tier
 
 Batch = Mapping[str, Any]
 Validate = Callable[[ImageTextModel], dict[str, float]]
@@ -163,8 +163,10 @@ def _step(
     }
     is_normal = inputs.pop("is_normal")
     with accelerator.autocast():
-        scores = model(**inputs)
+        scores, cosines = model.with_tokens(**inputs) if config.tier else (model(**inputs), None)
     terms = objective(config, scores, is_normal)
+    if cosines is not None:
+        terms = with_tier(config, terms, cosines, inputs["attention_mask"])
     if not terms["total"].isfinite():
         raise FloatingPointError(
             f"loss: {terms['total'].item()} at step {step} with studies "

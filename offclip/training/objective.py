@@ -1,9 +1,9 @@
 """From the name of a loss to the terms that training minimises and logs."""
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from offclip.losses import info_nce, off_diagonal_loss, offclip_loss
+from offclip.losses import info_nce, off_diagonal_loss, offclip_loss, tier_penalty
 from offclip.scores import PairScores
 from offclip.training.config import TrainConfig
 
@@ -39,3 +39,20 @@ def objective(
             for logits in directions
         ]
     return {"total": (terms[0] + terms[1]) / 2}
+
+
+def with_tier(
+    config: TrainConfig,
+    terms: dict[str, Tensor],
+    cosines: Float[Tensor, "pair token patch"],
+    attention_mask: Int[Tensor, "pair token"],
+) -> dict[str, Tensor]:
+    """Add TIER's penalty, already weighted, to the terms of :func:`objective`."""
+    penalty = tier_penalty(
+        cosines,
+        words_weight=config.tier_words,
+        patches_weight=config.tier_patches,
+        token_mask=attention_mask.bool(),
+        temperature=config.tier_temperature,
+    )
+    return {**terms, "total": terms["total"] + penalty, "tier": penalty}

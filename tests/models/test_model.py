@@ -110,3 +110,12 @@ def test_bad_input(tokenizer):
         model.attention(torch.randn(1, 1, 32, 32), **tokens)
     with pytest.raises(ValueError, match="at least one text"):
         train_tokenizer([])
+
+
+@pytest.mark.parametrize("head", ["cosine", "cross_attention"])
+def test_the_score_bias_shifts_every_first_score_alike(head, tokenizer):
+    images, tokens = torch.randn(4, 1, 32, 32), tokenize(tokenizer, TEXTS[:3])
+    low, high = (make(head, tokenizer, score_bias=bias)(images, **tokens) for bias in (-10.0, 0.0))
+    shift = torch.full((4, 3), 10.0)
+    torch.testing.assert_close(high.image_to_text - low.image_to_text, shift)
+    torch.testing.assert_close((high.text_to_image - low.text_to_image).T, shift)

@@ -144,6 +144,7 @@ def test_cached_draws_are_the_rendered_ones(material, tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: config("offclip", tier_words=0.1), "tier_words.*expected 0.*'\\+tier'"),
         (lambda: config("offclop"), "variant: expected one of infonce"),
         (lambda: config(stepps=3), "did you mean 'steps'"),
         (lambda: config(prompting="raw"), "needs prompting='prompted'"),
@@ -161,3 +162,16 @@ def test_too_large_a_batch(material, tmp_path):
     with pytest.raises(ValueError, match="batch_size: expected at most 35"):
         run(config(batch_size=64), material, tmp_path)
     assert not (run_folder(tmp_path, config(batch_size=64), material) / "run.json").exists()
+
+
+def test_a_variant_with_tier_takes_its_weights_or_the_given_ones():
+    assert not config("offclip").train.tier
+    own = config("offclip+tier").train
+    assert own.tier and own.tier_words == own.tier_patches > 0
+    given = config("offclip+tier", tier_words=0.3).train
+    assert (given.tier_words, given.tier_patches) == (0.3, 0.0)
+
+
+def test_the_name_tells_what_the_variant_alone_does_not():
+    changed = config("offdiag_bce", score_bias=-5.0, filter_errors=0.05)
+    assert changed.name == "offdiag_bce, 5% filter errors, score bias -5"

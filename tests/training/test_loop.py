@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from offclip.losses import tier_penalty
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.training import TrainConfig, load_weights, train
 from offclip.training.loop import learning_rate
@@ -58,6 +59,25 @@ def test_learns_and_logs(loss, tmp_path):
     model = new_model(seed=5)
     load_weights(tmp_path / "best.safetensors", model)
     assert validate(model.eval())["accuracy"] == result.best["accuracy"]
+
+
+def test_tier_makes_words_look_at_fewer_patches(tmp_path):
+    entropies = {}
+    for weight in (0.0, 0.5):
+        config = dataclasses.replace(CONFIG, loss="infonce", steps=60, tier_words=weight)
+        model = new_model()
+        result = train(model, batches, validate, config, tmp_path / str(weight))
+        batch = next(batches(99))
+        inputs = {name: batch[name] for name in ("images", "input_ids", "attention_mask")}
+        scores, cosines = model.with_tokens(**inputs)
+        assert torch.equal(scores.image_to_text, model(**inputs).image_to_text)
+        assert cosines.shape == (8, 3, 16) and cosines.abs().max() <= 1 + 1e-5
+        penalty = tier_penalty(cosines, words_weight=1.0, patches_weight=0.0, temperature=0.1)
+        entropies[weight] = penalty.item()
+    assert entropies[0.5] < 0.8 * entropies[0.0]
+    last = result.log[-1]
+    assert 0 < last["loss_tier"] < last["loss_total"]
+    assert last["loss_tier"] < result.log[0]["loss_tier"]
 
 
 def test_interrupted_run_ends_with_the_same_weights(tmp_path):
