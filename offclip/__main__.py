@@ -1,4 +1,6 @@
-"""The command line: ``python -m offclip fetch | curate | train | evaluate | predict | study``."""
+"""The command line: ``python -m offclip`` and one of
+``fetch | curate | train | evaluate | predict | study | export``.
+"""
 
 import argparse
 import sys
@@ -44,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=0)
         command.set_defaults(call=call)
         if name == "predict":
-            command.add_argument("images", nargs="+", help="8-bit grey PNG files")
+            command.add_argument("images", nargs="+", help="8-bit PNG or JPEG files")
+            command.add_argument("--model", help="folder of an exported model, in place of a run")
             command.add_argument("--prompt", action="append", required=True, help="may be repeated")
 
     study = commands.add_parser("study", help="train variants over seeds, write evidence records")
@@ -59,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--jobs", type=int, default=1, help="runs at a time")
     study.add_argument("--record", required=True, help="JSON file for the evidence")
     study.set_defaults(call=_study)
+
+    export = commands.add_parser("export", help="write the best finished run as a model to share")
+    _run_options(export)
+    export.add_argument("--variant", default="offclip")
+    export.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    export.add_argument("--to", required=True, help="folder for the model and its card")
+    export.set_defaults(call=_export)
     return parser
 
 
@@ -96,13 +106,20 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 def _single(options: argparse.Namespace) -> tuple[Any, Any]:
     """Configuration and material of a command on one run."""
-    from offclip.data.curate import curate
-    from offclip.study import Material, run_config
+    return _config(options, options.seed), _material(options)
 
-    config = run_config(
-        options.variant, head=options.head, seed=options.seed, **_overrides(options)
-    )
-    return config, Material(curate(options.data).records, Path(options.out) / "draws")
+
+def _config(options: argparse.Namespace, seed: int) -> Any:
+    from offclip.study import run_config
+
+    return run_config(options.variant, head=options.head, seed=seed, **_overrides(options))
+
+
+def _material(options: argparse.Namespace) -> Any:
+    from offclip.data.curate import curate
+    from offclip.study import Material
+
+    return Material(curate(options.data).records, Path(options.out) / "draws")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -137,23 +154,32 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     import numpy as np
-    from PIL import Image
 
     from offclip.data.batches import to_tensor
+    from offclip.data.pictures import read_picture
     from offclip.evaluation import score_table
-    from offclip.study import load_model
+    from offclip.models import load_model
+    from offclip.study import load_model as load_run
 
-    found, _ = _finished(options)
-    size = found.config.model.image_size
-    pictures = [
-        np.asarray(Image.open(path).convert("L").resize((size, size), Image.Resampling.BOX))
-        for path in options.images
-    ]
-    model, tokenizer = load_model(found)
+    model, tokenizer = (
+        load_model(options.model) if options.model else load_run(_finished(options)[0])
+    )
+    pictures = [read_picture(path, model.config.image_size) for path in options.images]
     table = score_table(
         model, tokenizer, to_tensor(np.stack(pictures)), options.images, options.prompt
     )
     print(table.round(3).to_string())
+
+
+def _export(options: argparse.Namespace) -> None:
+    from offclip.study import best_run, export, finished_run
+
+    material = _material(options)
+    configs = [_config(options, seed) for seed in options.seeds]
+    runs = [finished_run(options.out, config, material) for config in configs]
+    best = best_run([run for run in runs if run is not None])
+    print(f"seed {best.config.train.seed} of {sum(run is not None for run in runs)} finished runs")
+    print(f"wrote {export(best, material, options.to)}")
 
 
 def _study(options: argparse.Namespace) -> None:

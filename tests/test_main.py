@@ -46,6 +46,32 @@ def test_predict_scores_an_image_file(world, capsys, tmp_path):
     assert "missing.png" in capsys.readouterr().err
 
 
+def test_export_then_predict_with_the_model(world, capsys, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    path, folder = tmp_path / "chest.png", tmp_path / "model"
+    Image.fromarray(np.full((80, 60), 90, dtype=np.uint8)).save(path)
+    asked = [str(path), "--prompt", "there is cardiomegaly"]
+    command = ["export", *world, "--seeds", "0", "1", "--to", str(folder)]
+    assert main(command) == 1
+    assert "train one first" in capsys.readouterr().err
+    assert main(["train", *world]) == 0
+    assert main(command) == 0
+    assert "seed 0 of 1 finished runs" in capsys.readouterr().out
+    card = (folder / "README.md").read_text()
+    assert "Not for clinical use" in card and "Normality AUC" in card and "best" not in card
+    assert main(["predict", *world, *asked]) == 0
+    by_run = capsys.readouterr().out
+    assert main(["predict", "--model", str(folder), *asked]) == 0
+    assert capsys.readouterr().out == by_run
+    (folder / "config.json").write_text("{}")
+    assert main(["predict", "--model", str(folder), *asked]) == 1
+    assert "expected the settings of ModelConfig" in capsys.readouterr().err
+    assert main(["predict", "--model", str(tmp_path / "none"), *asked]) == 1
+    assert "expected a saved model" in capsys.readouterr().err
+
+
 def test_study_writes_records(world, tmp_path):
     path = tmp_path / "records.json"
     command = ["study", *world, "--variants", "infonce@raw", "offclip", "--seeds", "0", "1"]

@@ -2,7 +2,18 @@
 
 from offclip.models.config import ModelConfig
 from offclip.models.model import ImageTextModel
+from offclip.models.saved import load_model, load_weights, save_model, save_weights
 from offclip.models.tokenizer import tokenize, train_tokenizer
 from offclip.models.towers import Features
 
-__all__ = ["Features", "ImageTextModel", "ModelConfig", "tokenize", "train_tokenizer"]
+__all__ = [
+    "Features",
+    "ImageTextModel",
+    "ModelConfig",
+    "load_model",
+    "load_weights",
+    "save_model",
+    "save_weights",
+    "tokenize",
+    "train_tokenizer",
+]

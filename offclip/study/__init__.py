@@ -1,6 +1,7 @@
 """The book's study: variants, runs, sweeps and their evidence. Knows every other part."""
 
 from offclip.study.evidence import study_records
+from offclip.study.export import best_run, export, model_card
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, finished_run, load_model, run
 from offclip.study.sweep import sweep
@@ -14,8 +15,11 @@ __all__ = [
     "Run",
     "RunConfig",
     "Variant",
+    "best_run",
+    "export",
     "finished_run",
     "load_model",
+    "model_card",
     "overview",
     "pooled",
     "protocol",

@@ -25,11 +25,11 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
-from offclip.models import ImageTextModel, tokenize, train_tokenizer
+from offclip.models import ImageTextModel, load_weights, tokenize, train_tokenizer
 from offclip.study.material import Material, protocol, training_texts
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
-from offclip.training import TrainResult, load_weights, train
+from offclip.training import TrainResult, train
 
 SPLITS = ("validation", "test")
 

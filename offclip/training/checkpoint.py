@@ -1,11 +1,10 @@
-"""Weights and progress on disk, written atomically; pickles are read with ``weights_only``."""
+"""Progress on disk, written atomically; pickles are read with ``weights_only``."""
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from offclip.files import atomic_path, write_text
@@ -21,28 +20,6 @@ class Progress:
     seconds: float = 0.0
     best: Metrics = field(default_factory=dict)
     log: list[Metrics] = field(default_factory=list)
-
-
-def save_weights(path: str | Path, model: nn.Module) -> None:
-    """Write the model's state dict as safetensors."""
-    with atomic_path(path) as temporary:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
-
-
-def load_weights(path: str | Path, model: nn.Module) -> None:
-    """Load weights into ``model``; every key has to match.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is corrupt, or its keys or shapes are not the model's.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no weights here; train first or give another folder")
-    try:
-        model.load_state_dict(load_file(path))
-    except Exception as error:
-        raise ValueError(f"{path}: not the weights of this model ({error})") from error
 
 
 def save_progress(

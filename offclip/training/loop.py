@@ -19,14 +19,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from offclip.files import write_json
-from offclip.models import ImageTextModel
+from offclip.models import ImageTextModel, load_weights, save_weights
 from offclip.training.checkpoint import (
     Metrics,
     Progress,
-    load_weights,
     resume,
     save_progress,
-    save_weights,
 )
 from offclip.training.config import TrainConfig
 from offclip.training.objective import objective, with_tier

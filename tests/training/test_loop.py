@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from offclip.losses import tier_penalty
-from offclip.models import ImageTextModel, ModelConfig
-from offclip.training import TrainConfig, load_weights, train
+from offclip.models import ImageTextModel, ModelConfig, load_weights
+from offclip.training import TrainConfig, train
 from offclip.training.loop import learning_rate
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)

@@ -1,0 +1,76 @@
+"""A model on disk: weights as safetensors, configuration as JSON, and its tokenizer.
+
+Nothing is pickled, so a folder from a stranger can be read without running their code.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from offclip.files import atomic_path, write_json
+from offclip.models.config import ModelConfig
+from offclip.models.model import ImageTextModel
+
+
+def save_weights(path: str | Path, model: nn.Module) -> None:
+    """Write the model's state dict as safetensors."""
+    with atomic_path(path) as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+
+
+def load_weights(path: str | Path, model: nn.Module) -> None:
+    """Load weights into ``model``; every key has to match.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is corrupt, or its keys or shapes are not the model's.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no weights here; train first or give another folder")
+    try:
+        model.load_state_dict(load_file(path))
+    except Exception as error:
+        raise ValueError(f"{path}: not the weights of this model ({error})") from error
+
+
+def save_model(
+    folder: str | Path, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
+) -> Path:
+    """Write ``model.safetensors``, ``config.json`` and ``tokenizer/``; return the folder."""
+    folder = Path(folder)
+    save_weights(folder / "model.safetensors", model)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    write_json(folder / "config.json", dataclasses.asdict(model.config))
+    return folder
+
+
+def load_model(folder: str | Path) -> tuple[ImageTextModel, PreTrainedTokenizerFast]:
+    """Read what :func:`save_model` wrote; the model is in eval mode.
+
+    Raises:
+        ValueError: nothing is there, or one of the parts is not of such a model.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file() or not (folder / "tokenizer").is_dir():
+        raise ValueError(
+            f"{folder}: expected a saved model (config.json, model.safetensors, tokenizer/); "
+            "make one with python -m offclip export"
+        )
+    try:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        widths = tuple(settings.pop("image_widths"))
+        config = ModelConfig(image_widths=widths, **settings)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / 'config.json'}: expected the settings of ModelConfig, got something else "
+            f"({error}); export the model again"
+        ) from error
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+    model = ImageTextModel(config, len(tokenizer))
+    load_weights(folder / "model.safetensors", model)
+    return model.eval(), tokenizer
