@@ -16,6 +16,7 @@ from offclip.evaluation import (
     resampled_over_seeds,
     stratified_weights,
 )
+from offclip.evaluation.delong import delong_difference, holm
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run
 
@@ -142,6 +143,28 @@ def differences(
     return records
 
 
+def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]:
+    """DeLong's p-values of one run against a baseline of the same seed, adjusted for being many.
+
+    One for each normality prompt and each abnormal class (POS), adjusted by Holm over all of them.
+    Empty if the seeds differ.
+    """
+    if _seeds([run]) != _seeds([baseline]):
+        return []
+    asked = protocol()
+    both = [questions(each.run.scores("test"), each.cases, asked) for each in (run, baseline)]
+    pairs = [
+        (ours, theirs)
+        for ours, theirs in zip(*both, strict=True)
+        if ours.metric in ("normal_auc", "abnormal_auc_pos")
+    ]
+    found = [delong_difference(a.positive, a.scores, b.scores)[1] for a, b in pairs]
+    return [
+        _record(run, f"{a.metric}_delong_p", f"{run.run.config.name} minus {name}: {a.detail}", p)
+        for (a, _), p in zip(pairs, holm(np.array(found)).tolist(), strict=True)
+    ]
+
+
 def _mean(runs: Sequence[Measured], metric: str, detail: str) -> tuple[float, np.ndarray]:
     values, resampled = zip(*(run.answers[metric, detail] for run in runs), strict=True)
     return float(np.mean(values)), np.stack(resampled)
@@ -202,6 +225,9 @@ def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list
             if name != "offclip" and "offclip" in measured:
                 found = differences(measured["offclip"], each, ("offclip", name))
                 records += [r for r in found if not _is_class(r)]
+                if split == "test":
+                    pairs = zip(measured["offclip"], each, strict=False)
+                    records += [r for a, b in pairs for r in delong_records(a, b, name)]
     return records
 
 

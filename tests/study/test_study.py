@@ -70,6 +70,9 @@ def test_study_records_are_whole(material, tmp_path):
         mean = one[one.seed.notna()].value.mean()
         assert one[one.seed.isna()].value.item() == pytest.approx(mean, abs=2e-6)
     assert (table.interval.dropna().map(lambda pair: pair[0] <= pair[1])).all()
+    p_values = table[table.metric.str.endswith("_delong_p")]
+    assert set(p_values.seed) == {0, 1} and p_values.value.between(0, 1).all()
+    assert set(p_values.metric) == {"normal_auc_delong_p", "abnormal_auc_pos_delong_p"}
     difference = pooled(table, "abnormal_auc_pos_difference").query("detail.str.endswith('mean')")
     means = overview(table)["abnormal, POS"]
     assert difference.value.item() == pytest.approx(means["offclip"] - means["infonce"], abs=2e-6)
