@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -73,6 +74,17 @@ def to_tensor(
     return torch.from_numpy(np.array(images)).unsqueeze(1).float().div(255).sub(0.5).div(0.25)
 
 
+@runtime_checkable
+class Drawn(Protocol):
+    """Images of a list of studies, several draws of each."""
+
+    ids: list[str]
+
+    def draw(self, number: int) -> UInt8[np.ndarray, "study height width"]:
+        """Draw ``number`` of every study."""
+        ...
+
+
 class StudyBatches:
     """Batches for training: every study at most once an epoch, one of its texts drawn each time.
 
@@ -83,7 +95,7 @@ class StudyBatches:
 
     def __init__(
         self,
-        images: PhantomImages,
+        images: Drawn,
         texts: Sequence[Sequence[str]],
         is_normal: Sequence[bool] | np.ndarray,
         tokenize: Callable[[Sequence[str]], dict[str, Tensor]],

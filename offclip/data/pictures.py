@@ -1,5 +1,7 @@
 """From an image file to the square grey picture that a model takes."""
 
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,3 +34,32 @@ def read_picture(path: str | Path, size: int) -> UInt8[np.ndarray, "size size"]:
             f"{path}: expected a PNG or JPEG image, got something else or a damaged one ({error})"
         ) from error
     return np.asarray(ImageOps.pad(grey, (size, size), method=Image.Resampling.BOX, color=0))
+
+
+class Pictures:
+    """Grey pictures of a list of studies; draw 0 as they are, further draws moved and re-exposed.
+
+    The counterpart of :class:`offclip.data.batches.PhantomImages` for images from files: a draw is
+    a function of the study and its number alone.
+    """
+
+    def __init__(self, ids: Sequence[str], pictures: UInt8[np.ndarray, "study size size"]):
+        if len(ids) != len(pictures):
+            raise ValueError(f"pictures: expected {len(ids)}, one an id, got {len(pictures)}")
+        self.ids, self.pictures = list(ids), pictures
+
+    def draw(self, number: int) -> UInt8[np.ndarray, "study size size"]:
+        """Draw ``number`` of every study: shifted by up to 1/16, contrast and level up to 10 %."""
+        if number == 0:
+            return self.pictures
+        reach = self.pictures.shape[1] // 16
+        drawn = np.empty_like(self.pictures)
+        for row, (study, picture) in enumerate(zip(self.ids, self.pictures, strict=True)):
+            generator = np.random.default_rng((zlib.crc32(study.encode()), number))
+            down, right = generator.integers(-reach, reach + 1, size=2)
+            padded = np.pad(picture, reach, mode="edge")
+            size = len(picture)
+            moved = padded[reach + down :, reach + right :][:size, :size].astype(np.float32)
+            contrast, level = generator.uniform(0.9, 1.1), generator.uniform(-25, 25)
+            drawn[row] = np.clip((moved - 128) * contrast + 128 + level, 0, 255)
+        return drawn

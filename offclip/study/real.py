@@ -1,0 +1,194 @@
+"""Real radiographs: cross-fitting over patients, from scratch or from a phantom run.
+
+Small sets are too small to be split once. Each image is scored by a model that has seen neither it
+nor another image of its patient, and the scores of all folds are measured together.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.model_selection import StratifiedGroupKFold
+from transformers import PreTrainedTokenizerFast
+
+from offclip.data.batches import StudyBatches, to_tensor
+from offclip.data.pictures import Pictures
+from offclip.evaluation import (
+    Protocol,
+    attention_maps,
+    pointing_game,
+    score_table,
+    validation_metrics,
+)
+from offclip.evaluation.protocol import positive_prompt
+from offclip.files import atomic_path
+from offclip.models import ImageTextModel, tokenize
+from offclip.study.material import training_texts
+from offclip.study.run import Run, load_model
+from offclip.study.variants import VARIANTS, RunConfig
+from offclip.text import FilterPolicy
+from offclip.training import train
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """Real images with borrowed text, and what is asked of them.
+
+    Attributes:
+        records: one row an image, with text; see :mod:`offclip.data.nih`.
+        pictures: in the order of the records.
+        asked: the protocol.
+        boxed: label of a box to the words after "there is".
+    """
+
+    records: pd.DataFrame
+    pictures: Pictures
+    asked: Protocol
+    boxed: dict[str, str]
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """Scores by prompt of every image, each by the model of its fold, and the pointing game."""
+
+    scores: pd.DataFrame
+    hits: pd.DataFrame
+
+
+def folds_of(records: pd.DataFrame, count: int, *, seed: int) -> np.ndarray:
+    """Fold of each image: patients stay together, normal ones are spread evenly.
+
+    Raises:
+        ValueError: fewer than three folds (train, validation and test), or too few patients.
+    """
+    patients = records["patient_id"].nunique()
+    if not 3 <= count <= patients:
+        raise ValueError(f"folds: expected 3 to {patients}, the number of patients; got {count}")
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    folds = np.zeros(len(records), dtype=int)
+    pairs = splitter.split(records, records["is_normal"], groups=records["patient_id"])
+    for fold, (_, test) in enumerate(pairs):
+        folds[test] = fold
+    return folds
+
+
+def cross_fit(
+    real: RealSet,
+    config: RunConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: str | Path,
+    *,
+    folds: int = 5,
+    start: Run | None = None,
+    report: Callable[[str], None] | None = None,
+) -> CrossFitted:
+    """Train a model for each fold and score the fold with it; finished folds are read, not redone.
+
+    Fold k is tested, fold k + 1 chooses the checkpoint, the rest is learned from.
+
+    Args:
+        real: images and text.
+        config: of the runs; its seed also draws the folds.
+        tokenizer: the same for all variants; that of ``start`` if given.
+        folder: for the folds' runs.
+        folds: at least 3.
+        start: a phantom run whose weights are the first ones; default: none.
+        report: gets one line a validation.
+    """
+    fold = folds_of(real.records, folds, seed=config.train.seed)
+    parts = []
+    for k in range(folds):
+        here = Path(folder) / f"fold_{k}"
+        if not (here / "hits.parquet").exists():
+            rows = [np.flatnonzero(fold == k), np.flatnonzero(fold == (k + 1) % folds)]
+            rest = np.setdiff1d(np.arange(len(fold)), np.concatenate(rows))
+            model = _fit(real, rest, rows[1], config, tokenizer, here, start, report)
+            scores, hits = _scored(real, rows[0], model, tokenizer)
+            for name, table in (("scores", scores), ("hits", hits)):
+                with atomic_path(here / f"{name}.parquet") as temporary:
+                    table.to_parquet(temporary)
+        parts.append([pd.read_parquet(here / f"{name}.parquet") for name in ("scores", "hits")])
+    scores, hits = (pd.concat(each) for each in zip(*parts, strict=True))
+    return CrossFitted(scores.loc[real.records["study_id"]], hits.reset_index(drop=True))
+
+
+def _fit(
+    real: RealSet,
+    rows: np.ndarray,
+    held_out: np.ndarray,
+    config: RunConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    start: Run | None,
+    report: Callable[[str], None] | None,
+) -> ImageTextModel:
+    cases, validation = _part(real, rows), _part(real, held_out)
+    texts = training_texts(
+        cases.records,
+        prompting=config.prompting,
+        filtered=VARIANTS[config.variant].filtered,
+        policy=FilterPolicy(config.threshold),
+        seed=config.train.seed,
+    )
+    batches = StudyBatches(
+        cases.pictures,
+        texts.texts,
+        cases.records["is_normal"].to_numpy(dtype=bool),
+        partial(tokenize, tokenizer),
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        draws=config.draws,
+    )
+
+    def validate(model: ImageTextModel) -> dict[str, float]:
+        table = _table(validation, model, tokenizer)
+        asked = replace(real.asked, min_positives=1)
+        return validation_metrics(table, validation.records, asked)
+
+    torch.manual_seed(config.train.seed)
+    model = ImageTextModel(config.model, len(tokenizer))
+    if start is not None:
+        model.load_state_dict(load_model(start)[0].state_dict())
+    train(model, batches, validate, config.train, folder, report=report)
+    return model
+
+
+def _scored(
+    real: RealSet, rows: np.ndarray, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    part = _part(real, rows)
+    size = part.pictures.pictures.shape[1]
+    prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
+    maps = attention_maps(model, tokenizer, to_tensor(part.pictures.draw(0)), prompts)
+    hits = pointing_game(maps, part.pictures.ids, list(real.boxed), _boxes(part, size), size)
+    return _table(part, model, tokenizer), hits
+
+
+def _table(
+    part: RealSet, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
+) -> pd.DataFrame:
+    images = to_tensor(part.pictures.draw(0))
+    return score_table(model, tokenizer, images, part.pictures.ids, part.asked.prompts)
+
+
+def _part(real: RealSet, rows: Sequence[int] | np.ndarray) -> RealSet:
+    pictures = Pictures([real.pictures.ids[i] for i in rows], real.pictures.pictures[rows])
+    return replace(real, records=real.records.iloc[rows].reset_index(drop=True), pictures=pictures)
+
+
+def _boxes(part: RealSet, size: int) -> dict[str, list[dict[str, float | str]]]:
+    """Boxes in pixels of the pictures; the files are square or padded to a square."""
+    found: dict[str, list[dict[str, float | str]]] = {}
+    for case in part.records.itertuples():
+        side = max(case.width, case.height)
+        left, top = (side - case.width) / 2, (side - case.height) / 2
+        for box in case.boxes:
+            x = [(box[name] + left) * size / side for name in ("x_min", "x_max")]
+            y = [(box[name] + top) * size / side for name in ("y_min", "y_max")]
+            scaled = {"x_min": x[0], "x_max": x[1], "y_min": y[0], "y_max": y[1]}
+            found.setdefault(case.study_id, []).append({"label": box["label"], **scaled})
+    return found

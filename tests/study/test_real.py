@@ -1,0 +1,76 @@
+"""Cross-fitting on real images: every image once, patients apart, another start, no second run."""
+
+import numpy as np
+import pytest
+
+from offclip.data.pictures import Pictures
+from offclip.models import train_tokenizer
+from offclip.study import protocol, run, run_config
+from offclip.study.real import RealSet, cross_fit, folds_of
+from offclip.study.run import load_model
+from tests.study.conftest import SMALL, all_records
+
+
+@pytest.fixture(scope="module")
+def real():
+    records = all_records().head(36).assign(width=80, height=64)
+    records["patient_id"] = [f"P{i // 2}" for i in range(36)]
+    records["boxes"] = [
+        [{"label": "Lung Opacity", "x_min": 0.0, "y_min": 0.0, "x_max": 80.0, "y_max": 64.0}]
+        if i % 3
+        else []
+        for i in range(36)
+    ]
+    pixels = np.random.default_rng(0).integers(0, 255, (36, 64, 64), dtype=np.uint8)
+    pictures = Pictures(list(records["study_id"]), pixels)
+    return RealSet(records, pictures, protocol(), {"Lung Opacity": "opacity"})
+
+
+def config(variant="offclip", **overrides):
+    return run_config(variant, head="cross_attention", seed=0, **{**SMALL, **overrides})
+
+
+def test_patients_stay_together_and_normal_ones_are_spread(real):
+    folds = folds_of(real.records, 3, seed=0)
+    assert real.records.groupby("patient_id")["study_id"].count().max() == 2
+    assert (real.records.assign(fold=folds).groupby("patient_id")["fold"].nunique() == 1).all()
+    normal = np.bincount(folds[real.records["is_normal"].to_numpy(dtype=bool)])
+    assert normal.min() >= 3
+    assert (folds_of(real.records, 3, seed=0) == folds).all()
+    with pytest.raises(ValueError, match="folds: expected 3 to 18"):
+        folds_of(real.records, 2, seed=0)
+
+
+def test_every_image_is_scored_once_by_a_model_that_has_not_seen_it(real, tmp_path):
+    texts = [text for each in real.records["prompts"] for text in each]
+    tokenizer = train_tokenizer([*texts, *real.asked.prompts, *real.asked.prompts])
+    found = cross_fit(real, config(), tokenizer, tmp_path, folds=3)
+    assert list(found.scores.index) == list(real.records["study_id"])
+    assert list(found.scores.columns) == real.asked.prompts
+    assert len(found.hits) == 24 and found.hits["chance"].between(0.7, 0.9).all()
+    (tmp_path / "fold_0" / "best.safetensors").unlink()
+    again = cross_fit(real, config(), tokenizer, tmp_path, folds=3)
+    assert again.scores.equals(found.scores)
+
+
+def test_a_phantom_run_can_be_the_start(real, material, tmp_path):
+    start = run(config(), material, tmp_path / "phantom")
+    tokenizer = load_model(start)[1]
+    still = config(learning_rate=1e-12)
+    found = cross_fit(real, still, tokenizer, tmp_path / "real", folds=3, start=start)
+    fresh = cross_fit(real, still, tokenizer, tmp_path / "fresh", folds=3)
+    assert not np.allclose(found.scores, fresh.scores)
+
+
+def test_draws_move_a_picture_a_little_and_repeat():
+    pixels = np.zeros((1, 64, 64), np.uint8)
+    pixels[0, 24:40, 24:40] = 200
+    pictures = Pictures(["a"], pixels)
+    assert pictures.draw(0) is pixels
+    first, second = pictures.draw(1), pictures.draw(2)
+    assert first.shape == pixels.shape and first.dtype == np.uint8
+    assert (first != second).any() and (first == pictures.draw(1)).all()
+    bright = np.argwhere(first[0] > 100)
+    assert np.abs(bright.mean(axis=0) - 31.5).max() <= 4.5
+    with pytest.raises(ValueError, match="expected 2"):
+        Pictures(["a", "b"], pixels)
