@@ -1,5 +1,6 @@
 """AUC with bootstrap intervals, paired between variants. Knows arrays only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,16 @@ def stratified_weights(
         share = np.full(len(members), 1 / len(members))
         weights[:, members] = generator.multinomial(len(members), share, size=resamples)
     return weights
+
+
+def patient_weights(
+    patients: Sequence[str], *, resamples: int, seed: int
+) -> Float[np.ndarray, "resample image"]:
+    """How often each image is drawn when patients are drawn, each with all of its images."""
+    found, of_image = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    share = np.full(len(found), 1 / len(found))
+    drawn = np.random.default_rng(seed).multinomial(len(found), share, size=resamples)
+    return drawn[:, of_image].astype(float)
 
 
 def bootstrap_auc(

@@ -107,7 +107,7 @@ def cross_fit(
             rows = [np.flatnonzero(fold == k), np.flatnonzero(fold == (k + 1) % folds)]
             rest = np.setdiff1d(np.arange(len(fold)), np.concatenate(rows))
             model = _fit(real, rest, rows[1], config, tokenizer, here, start, report)
-            scores, hits = _scored(real, rows[0], model, tokenizer)
+            scores, hits = scored(_part(real, rows[0]), model, tokenizer)
             for name, table in (("scores", scores), ("hits", hits)):
                 with atomic_path(here / f"{name}.parquet") as temporary:
                     table.to_parquet(temporary)
@@ -157,15 +157,15 @@ def _fit(
     return model
 
 
-def _scored(
-    real: RealSet, rows: np.ndarray, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
+def scored(
+    real: RealSet, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    part = _part(real, rows)
-    size = part.pictures.pictures.shape[1]
+    """Scores by prompt of every image, and the pointing game in the boxes, by one model."""
+    size = real.pictures.pictures.shape[1]
     prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
-    maps = attention_maps(model, tokenizer, to_tensor(part.pictures.draw(0)), prompts)
-    hits = pointing_game(maps, part.pictures.ids, list(real.boxed), _boxes(part, size), size)
-    return _table(part, model, tokenizer), hits
+    maps = attention_maps(model, tokenizer, to_tensor(real.pictures.draw(0)), prompts)
+    hits = pointing_game(maps, real.pictures.ids, list(real.boxed), _boxes(real, size), size)
+    return _table(real, model, tokenizer), hits
 
 
 def _table(

@@ -11,7 +11,7 @@ from offclip.evaluation import (
     resampled_over_seeds,
     stratified_weights,
 )
-from offclip.evaluation.metrics import youden_threshold
+from offclip.evaluation.metrics import patient_weights, youden_threshold
 
 
 def random_case(seed=0, n=60, decimals=1):
@@ -92,3 +92,10 @@ def test_one_seed_has_the_images_alone_and_differences_are_paired():
     runs = np.random.default_rng(1).random((3, 50))
     shifted = resampled_over_seeds(runs + 0.1) - resampled_over_seeds(runs)
     np.testing.assert_allclose(shifted, 0.1)
+
+
+def test_images_of_a_patient_are_drawn_together():
+    weights = patient_weights(["a", "b", "a", "c"], resamples=500, seed=0)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert abs(weights.mean(axis=0) - 1).max() < 0.15
