@@ -41,11 +41,25 @@ def calibration_error(
     """
     if not len(positive):
         return float("nan")
+    return float(calibration_errors(positive[None], probabilities, weights[None], bins=bins)[0])
+
+
+def calibration_errors(
+    positive: Float[np.ndarray, "#resample case"],
+    probabilities: Float[np.ndarray, " case"],
+    weights: Float[np.ndarray, "#resample case"],
+    *,
+    bins: int = 10,
+) -> Float[np.ndarray, " resample"]:
+    """:func:`calibration_error` of many labels, many weights or both, one a row."""
     order = np.argsort(probabilities, kind="stable")
-    weight = weights[order] / weights.sum()
-    index = np.minimum((bins * (np.cumsum(weight) - weight / 2)).astype(int), bins - 1)
-    gap = weight * (positive - probabilities)[order]
-    return float(np.abs(np.bincount(index, weights=gap, minlength=bins)).sum())
+    weight = weights[:, order] / weights.sum(axis=1, keepdims=True)
+    middle = np.cumsum(weight, axis=1) - weight / 2
+    index = np.minimum((bins * middle).astype(int), bins - 1)
+    gap = weight * (positive - probabilities)[:, order]
+    cell = np.broadcast_to(index, gap.shape) + bins * np.arange(len(gap))[:, None]
+    sums = np.bincount(cell.ravel(), weights=gap.ravel(), minlength=bins * len(gap))
+    return np.asarray(np.abs(sums.reshape(len(gap), bins)).sum(axis=1))
 
 
 def perfect_calibration_error(
@@ -63,6 +77,6 @@ def perfect_calibration_error(
     """
     generator = np.random.default_rng(seed)
     draws = (generator.random((resamples, len(probabilities))) < probabilities).astype(np.float64)
-    errors = [calibration_error(draw, probabilities, weights, bins=bins) for draw in draws]
+    errors = calibration_errors(draws, probabilities, weights[None], bins=bins)
     low, high = np.percentile(errors, [2.5, 97.5])
     return Interval(float(np.mean(errors)), float(low), float(high))

@@ -10,7 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import expit
 
-from offclip.evaluation.calibration import calibration_error, perfect_calibration_error, platt
+from offclip.evaluation.calibration import (
+    calibration_error,
+    calibration_errors,
+    perfect_calibration_error,
+    platt,
+)
 from offclip.evaluation.metrics import youden_threshold
 
 PREVALENCE = 0.683  # of normal studies in the test part of VinDr-CXR
@@ -74,7 +79,6 @@ def operating_points(
     slope, offset = platt(validation[1].astype(np.float64), validation[0])
     probability, truth = expit(slope * scores + offset), labels.astype(np.float64)
     squares, ones = (probability - truth) ** 2, np.ones(len(labels))
-    errors = [calibration_error(truth, probability, weight) for weight in weights]
     noise = perfect_calibration_error(probability, ones)
     return {
         "normal_balanced_accuracy": _both(lambda p, q: (p + q) / 2, sensitivity, specificity),
@@ -90,7 +94,8 @@ def operating_points(
         "normal_margin": _margin(labels, scores, weights),
         "normal_brier": (float(squares.mean()), weights @ squares / weights.sum(axis=1)),
         "normal_calibration_error": (
-            calibration_error(truth, probability, ones), np.array(errors)
+            calibration_error(truth, probability, ones),
+            calibration_errors(truth[None], probability, weights),
         ),
         "normal_calibration_noise": (noise.value, np.full(len(weights), noise.value)),
     }  # fmt: skip
