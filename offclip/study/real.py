@@ -88,7 +88,8 @@ def cross_fit(
 ) -> CrossFitted:
     """Train a model for each fold and score the fold with it; finished folds are read, not redone.
 
-    Fold k is tested, fold k + 1 chooses the checkpoint, the rest is learned from.
+    Fold k is tested, fold k + 1 chooses the checkpoint, the rest is learned from. The scales of two
+    models differ, so each prompt's scores have mean 0 and deviation 1 within a fold.
 
     Args:
         real: images and text.
@@ -111,7 +112,8 @@ def cross_fit(
             for name, table in (("scores", scores), ("hits", hits)):
                 with atomic_path(here / f"{name}.parquet") as temporary:
                     table.to_parquet(temporary)
-        parts.append([pd.read_parquet(here / f"{name}.parquet") for name in ("scores", "hits")])
+        scores, hits = (pd.read_parquet(here / f"{name}.parquet") for name in ("scores", "hits"))
+        parts.append(((scores - scores.mean()) / scores.std(), hits))
     scores, hits = (pd.concat(each) for each in zip(*parts, strict=True))
     return CrossFitted(scores.loc[real.records["study_id"]], hits.reset_index(drop=True))
 

@@ -47,6 +47,9 @@ def test_every_image_is_scored_once_by_a_model_that_has_not_seen_it(real, tmp_pa
     found = cross_fit(real, config(), tokenizer, tmp_path, folds=3)
     assert list(found.scores.index) == list(real.records["study_id"])
     assert list(found.scores.columns) == real.asked.prompts
+    of_fold = found.scores.groupby(folds_of(real.records, 3, seed=0))
+    assert of_fold.mean().abs().to_numpy().max() < 1e-5
+    assert np.abs(of_fold.std().to_numpy() - 1).max() < 1e-5
     assert len(found.hits) == 24 and found.hits["chance"].between(0.7, 0.9).all()
     (tmp_path / "fold_0" / "best.safetensors").unlink()
     again = cross_fit(real, config(), tokenizer, tmp_path, folds=3)
