@@ -40,12 +40,13 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Question:
-    """One AUC: a metric's name and detail, who is positive, and the scores."""
+    """One AUC: a metric's name and detail, who is positive, the scores, and which cases count."""
 
     metric: str
     detail: str
     positive: np.ndarray
     scores: np.ndarray
+    among: np.ndarray
 
 
 def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> list[Question]:
@@ -53,7 +54,9 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
 
     ``normal_auc``: each normality prompt, normal cases positive. ``normal_auc_free``: minus the
     mean of the positive class prompts. ``abnormal_auc_pos`` and ``abnormal_auc_pnc``: each class
-    against all cases without it.
+    against all cases without it. Two parts of POS: ``abnormal_auc_pos_against_normal`` leaves out
+    the other abnormal cases (is something wrong?), ``abnormal_auc_pos_among_abnormal`` leaves out
+    the normal ones (what is wrong?), and a class that all of them have has none.
 
     Args:
         table: scores by prompt, indexed by study id (a superset of the cases).
@@ -65,21 +68,26 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
     """
     table = table.loc[cases["study_id"]]
     normal = cases["is_normal"].to_numpy(dtype=bool)
+    everyone = np.ones(len(cases), dtype=bool)
     asked = [
-        Question("normal_auc", prompt, normal, table[prompt].to_numpy())
+        Question("normal_auc", prompt, normal, table[prompt].to_numpy(), everyone)
         for prompt in protocol.normal_prompts
     ]
     positive = class_scores(table, protocol.phrases, rule="pos")
     free = -positive.mean(axis=1).to_numpy()
-    asked.append(Question("normal_auc_free", "minus the mean of the finding scores", normal, free))
+    name = "minus the mean of the finding scores"
+    asked.append(Question("normal_auc_free", name, normal, free, everyone))
     for rule in ("pos", "pnc"):
         scores = class_scores(table, protocol.phrases, rule=rule)
         for name in measured_classes(cases, protocol):
-            asked.append(
-                Question(
-                    f"abnormal_auc_{rule}", name, has_label(cases, name), scores[name].to_numpy()
-                )
-            )
+            has, score = has_label(cases, name), scores[name].to_numpy()
+            asked.append(Question(f"abnormal_auc_{rule}", name, has, score, everyone))
+            parts = {"against_normal": has | normal, "among_abnormal": ~normal}
+            asked += [
+                Question(f"abnormal_auc_{rule}_{part}", name, has, score, among)
+                for part, among in parts.items()
+                if rule == "pos" and not has[among].all()
+            ]
     return asked
 
 
@@ -99,8 +107,8 @@ def measure(
     """AUC and its resamples for each question, and the mean over the classes of each rule."""
     answers = {
         (q.metric, q.detail): (
-            auc(q.positive, q.scores),
-            bootstrap_auc(q.positive, q.scores, weights),
+            auc(q.positive[q.among], q.scores[q.among]),
+            bootstrap_auc(q.positive[q.among], q.scores[q.among], weights[:, q.among]),
         )
         for q in asked
     }

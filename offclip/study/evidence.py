@@ -46,11 +46,13 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     cases = material.cases(scored, drawable=split != "test_all")
     weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
     asked = protocol()
-    answers = measure(questions(run.scores(scored), cases, asked), weights)
+    posed = questions(run.scores(scored), cases, asked)
+    answers = measure(posed, weights)
+    counts = {(q.metric, q.detail): int(q.among.sum()) for q in posed if not q.among.all()}
     if split == "test":
         chosen = questions(run.scores("validation"), material.cases("validation"), asked)
-        answers |= measure_normality(chosen, questions(run.scores(scored), cases, asked), weights)
-    hits, counts = run.pointing() if split == "test" else None, {}
+        answers |= measure_normality(chosen, posed, weights)
+    hits = run.pointing() if split == "test" else None
     if hits is not None:
         found = bootstrap_pointing(
             hits, list(cases["study_id"]), weights, least=asked.min_positives
@@ -58,7 +60,7 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
         answers |= {("pointing", label): answer for label, answer in found.items()}
         by_class = hits["label"].value_counts().to_dict()
         by_class["mean"] = int(hits["label"].isin(list(found)).sum())
-        counts = {("pointing", label): by_class[label] for label in found}
+        counts |= {("pointing", label): by_class[label] for label in found}
     return Measured(run, split, cases, answers, counts)
 
 

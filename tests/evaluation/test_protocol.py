@@ -53,6 +53,27 @@ def test_a_perfect_model_scores_one_whatever_the_order_of_its_rows(cases):
     }
 
 
+def test_knowing_that_something_is_wrong_is_told_from_knowing_what(cases):
+    table = perfect_table(cases)
+    for prompt in ("there is nodule", "there is pleural effusion"):
+        table[prompt] = (~cases["is_normal"]).to_numpy(dtype=float)  # fires at every finding
+    asked = questions(table, cases, PROTOCOL)
+    answers = measure(asked, np.ones((1, len(cases))))
+    assert answers["abnormal_auc_pos_against_normal", "mean"][0] == 1.0
+    assert answers["abnormal_auc_pos_among_abnormal", "mean"][0] == 0.5
+    counts = {q.metric: int(q.among.sum()) for q in asked if q.detail == "Nodule"}
+    assert counts["abnormal_auc_pos_against_normal"] == 30
+    assert counts["abnormal_auc_pos_among_abnormal"] == 22
+    assert counts["abnormal_auc_pos"] == 42
+
+
+def test_a_class_of_every_abnormal_case_has_nothing_among_them(cases):
+    labels = [dict(each, Nodule=int(not n)) for each, n in zip(cases.labels, cases.is_normal, strict=True)]
+    asked = questions(perfect_table(cases), cases.assign(labels=labels), PROTOCOL)
+    among = {q.detail for q in asked if q.metric.endswith("among_abnormal")}
+    assert among == {"Effusion"}
+
+
 def test_a_constant_model_scores_one_half(cases):
     table = perfect_table(cases) * 0.0
     values = validation_metrics(table, cases, PROTOCOL)
