@@ -68,7 +68,7 @@ def test_knowing_that_something_is_wrong_is_told_from_knowing_what(cases):
 
 
 def test_a_class_of_every_abnormal_case_has_nothing_among_them(cases):
-    labels = [dict(each, Nodule=int(not n)) for each, n in zip(cases.labels, cases.is_normal, strict=True)]
+    labels = [{**case.labels, "Nodule": int(not case.is_normal)} for case in cases.itertuples()]
     asked = questions(perfect_table(cases), cases.assign(labels=labels), PROTOCOL)
     among = {q.detail for q in asked if q.metric.endswith("among_abnormal")}
     assert among == {"Effusion"}
