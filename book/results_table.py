@@ -12,7 +12,7 @@ from book.execute import ROOT
 from offclip.evaluation import read_evidence
 from offclip.files import write_text
 from offclip.study import overview, pooled
-from offclip.study.tables import as_it_is
+from offclip.study.tables import of_the_study
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 EMPTY = "*No evidence records yet.*"
@@ -23,8 +23,8 @@ HEADER = (
 
 
 def read_records(folder: Path = ROOT / "book" / "results") -> pd.DataFrame:
-    """All records of ``folder`` but those of filters made worse, file by file in name order."""
-    return as_it_is(read_evidence(*sorted(folder.glob("*.json"))))
+    """The records of the study's variants in ``folder``, file by file in name order."""
+    return of_the_study(read_evidence(*sorted(folder.glob("*.json"))))
 
 
 def results_table(records: pd.DataFrame) -> str:

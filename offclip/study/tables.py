@@ -20,22 +20,23 @@ VARIANT_ORDER = [
 
 
 def recorded(
-    folder: str | Path, *, head: str = "cross_attention", filter_errors: bool = False
+    folder: str | Path, *, head: str = "cross_attention", beside: bool = False
 ) -> pd.DataFrame:
     """The study's evidence records of one head from the JSON files of ``folder``.
 
     Args:
         folder: of the JSON files.
         head: of the models.
-        filter_errors: also the runs whose filter was made worse on purpose.
+        beside: also what was run beside the study's variants: filters made worse on purpose, other
+            first biases, TIER.
 
     Raises:
         FileNotFoundError: there are none; the message says where they come from.
     """
     table = read_evidence(*sorted(Path(folder).glob("*.json")))
     table = table[(table["dataset"] == DATASET) & (table["head"] == head)]
-    if not filter_errors:
-        table = as_it_is(table)
+    if not beside:
+        table = of_the_study(table)
     if table.empty:
         raise FileNotFoundError(
             f"records: expected evidence of the {head!r} head in JSON files of {str(folder)!r}, "
@@ -45,12 +46,10 @@ def recorded(
     return table.reset_index(drop=True)
 
 
-def as_it_is(records: pd.DataFrame) -> pd.DataFrame:
-    """Leave out what belongs to filters made worse on purpose."""
-    with_errors = records[["variant", "detail"]].apply(
-        lambda column: column.str.contains("filter errors", regex=False)
-    )
-    return records[~with_errors.any(axis=1)]
+def of_the_study(records: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what was trained beside the variants of :data:`VARIANT_ORDER`."""
+    known = labels(records).isin(VARIANT_ORDER) | records["prompting"].isna()
+    return records[known & ~records["detail"].str.contains("filter errors", regex=False)]
 
 
 def labels(records: pd.DataFrame) -> pd.Series:
