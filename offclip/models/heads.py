@@ -33,7 +33,7 @@ class CosineHead(nn.Module):
         scores = self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
         return PairScores(scores, scores.T)
 
-    def local(self, tokens: Float[Tensor, "side token dim"]) -> Float[Tensor, "side token dim"]:
+    def local(self, tokens: Float[Tensor, "*side dim"]) -> Float[Tensor, "*side dim"]:
         """Tokens in the space where words and patches are compared: as the towers give them."""
         return tokens
 
@@ -137,7 +137,7 @@ class CrossAttentionHead(nn.Module):
             x = layer(x, memory, mask)
         return torch.stack(maps)
 
-    def local(self, tokens: Float[Tensor, "side token dim"]) -> Float[Tensor, "side token dim"]:
+    def local(self, tokens: Float[Tensor, "*side dim"]) -> Float[Tensor, "*side dim"]:
         """Tokens in the space where words and patches are compared: after the shared LayerNorm."""
         normed: Tensor = self.norm(tokens)
         return normed
