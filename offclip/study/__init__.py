@@ -5,7 +5,7 @@ from offclip.study.export import best_run, export, model_card
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, finished_run, load_model, run
 from offclip.study.sweep import sweep
-from offclip.study.tables import overview, pooled, recorded
+from offclip.study.tables import overview, pooled, recorded, spelled
 from offclip.study.variants import VARIANTS, RunConfig, Variant, run_config
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "recorded",
     "run",
     "run_config",
+    "spelled",
     "study_records",
     "sweep",
 ]

@@ -1,5 +1,6 @@
 """Tables from evidence records, for figures and the book's pages."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -114,3 +115,25 @@ def overview(records: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
         table = table if metric == "normal_auc_free" else table[table["detail"] == "mean"]
         columns[name] = table.set_index("label")["value"]
     return pd.DataFrame(columns)
+
+
+def spelled(
+    records: pd.DataFrame, labels: Sequence[str], metrics: Mapping[str, str]
+) -> pd.DataFrame:
+    """Means over the seeds with their intervals, as text: a row for each label, in this order.
+
+    Args:
+        records: as :func:`recorded` gives them.
+        labels: of the rows.
+        metrics: heading of a column to the metric whose mean over prompts or classes stands there.
+
+    Raises:
+        KeyError: a label has no record of one of the metrics.
+    """
+    columns = {}
+    for name, metric in metrics.items():
+        means = pooled(records, metric).query("detail == 'mean'").set_index("label")
+        columns[name] = [
+            "{value:.3f} [{low:.3f}, {high:.3f}]".format(**means.loc[label]) for label in labels
+        ]
+    return pd.DataFrame(columns, index=list(labels))
