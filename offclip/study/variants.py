@@ -87,10 +87,14 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """The variant as evidence names it, with filter errors and score bias, if any."""
-        errors = f", {self.filter_errors:.0%} filter errors" if self.filter_errors else ""
-        bias = self.model.score_bias
-        return self.variant + errors + (f", score bias {bias:g}" if bias is not None else "")
+        """The variant as evidence names it, with what is not as usual behind it."""
+        weights = (self.train.off_diagonal_weight, self.train.abnormal_weight)
+        unusual = {
+            f"{self.filter_errors:.0%} filter errors": self.filter_errors > 0,
+            f"score bias {self.model.score_bias or 0:g}": self.model.score_bias is not None,
+            f"weights {weights[0]:g} and {weights[1]:g}": weights != (1.0, 1.0),
+        }
+        return ", ".join([self.variant, *(name for name, is_so in unusual.items() if is_so)])
 
 
 def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunConfig:

@@ -178,3 +178,4 @@ def test_a_variant_with_tier_takes_its_weights_or_the_given_ones():
 def test_the_name_tells_what_the_variant_alone_does_not():
     changed = config("offdiag_bce", score_bias=-5.0, filter_errors=0.05)
     assert changed.name == "offdiag_bce, 5% filter errors, score bias -5"
+    assert config("offclip", abnormal_weight=0.5).name == "offclip, weights 1 and 0.5"
