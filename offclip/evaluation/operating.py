@@ -54,7 +54,8 @@ def operating_points(
     ``normal_margin``: difference of the two means in units of the pooled deviation,
     :math:`(\mu_n - \mu_a) / \sqrt{(\sigma_n^2 + \sigma_a^2) / 2}`.
     ``normal_brier`` and ``normal_calibration_error`` after Platt scaling;
-    ``normal_calibration_noise``: what a perfectly calibrated score would show.
+    ``normal_calibration_noise``: what a perfectly calibrated score would show. Drawing cases anew
+    adds noise that the error counts as error, so its resamples are moved to have it as their mean.
 
     A measure without a value (nothing is called normal, or nothing varies) is not finite.
 
@@ -80,6 +81,8 @@ def operating_points(
     probability, truth = expit(slope * scores + offset), labels.astype(np.float64)
     squares, ones = (probability - truth) ** 2, np.ones(len(labels))
     noise = perfect_calibration_error(probability, ones)
+    error = calibration_error(truth, probability, ones)
+    errors = calibration_errors(truth[None], probability, weights)
     return {
         "normal_balanced_accuracy": _both(lambda p, q: (p + q) / 2, sensitivity, specificity),
         "normal_ppv": _both(lambda p, q: predictive_value(p, q, PREVALENCE), sensitivity,
@@ -94,8 +97,7 @@ def operating_points(
         "normal_margin": _margin(labels, scores, weights),
         "normal_brier": (float(squares.mean()), weights @ squares / weights.sum(axis=1)),
         "normal_calibration_error": (
-            calibration_error(truth, probability, ones),
-            calibration_errors(truth[None], probability, weights),
+            error, errors - errors.mean() + error
         ),
         "normal_calibration_noise": (noise.value, np.full(len(weights), noise.value)),
     }  # fmt: skip
