@@ -85,9 +85,8 @@ PURPOSE = re.compile(
     r"appreciated|evident|apparent|detected|observed|found))\b.*$"
 )
 # "Large heart, otherwise clear": a clause begins. Not so in "the lungs are otherwise clear".
-OTHERWISE = (
-    not_after("is are was were appear appears and")
-    + r"\b(?=otherwise\b(?! (?:appears?|is|are|remains?|has|have)\b))"
+OTHERWISE = r"\b(?=otherwise\b(?! (?:appears?|is|are|remains?|has|have)\b))" + not_after(
+    "is are was were appear appears and"
 )
 # Clause borders: what follows starts a statement of its own.
 CLAUSE = re.compile(

@@ -60,12 +60,9 @@ DENIED_BEFORE = re.compile(
 )
 
 # "The lungs are clear the heart is large": the second "the" begins a clause.
-_RUN_ON = (
-    not_after(
-        "in of on at to by for from with and or nor as that which where whether if both all over "
-        "near within no not is are was were"
-    )
-    + r"(?=(?:the|both) (?:\w+ ){1,2}(?:is|are|appears?|has|have)\b)"
+_RUN_ON = r"(?=(?:the|both) (?:\w+ ){1,2}(?:is|are|appears?|has|have)\b)" + not_after(
+    "in of on at to by for from with and or nor as that which where whether if both all over near "
+    "within no not is are was were"
 )
 _BORDER = re.compile(
     r"\s*(?:[;:]|(?<=\s)\(|\b(?:but|although|however|though|while|whereas|except|other than|"

@@ -21,6 +21,10 @@ from offclip.text.assertions import (
 from offclip.text.sentences import split_sentences
 
 _BLANK = "xxxx"
+_BRACKETS = re.compile(r"\(([^)]*)\)?")
+_REMAINS = re.compile(r"\bremains?\b")
+_SLASH = re.compile(r"\s*/\s*")
+_OTHER_SIGNS = re.compile(r"[^a-z0-9,;: ]+")
 _MEASURE = re.compile(
     r"\b(?:(?:approximately|about|up to|measuring|measures?) )*\d+(?:\.\d+)?"
     r"(?: ?(?:mm|cm)? ?(?:x|by) ?\d+(?:\.\d+)?)* ?(?:mm|cm|millimeters?|centimeters?)\b"
@@ -102,19 +106,19 @@ def report_prompts(text: str, prompter: Prompter) -> tuple[list[str], list[str],
 def _normalise(sentence: str) -> str:
     """Lower case; one form for blanks, slashes, hyphens and "remains"; no brackets or sizes."""
     text = sentence.lower().replace("x-xxxx", "x ray").replace("___", _BLANK)
-    text = re.sub(r"\(s\)", "s", text).replace("'s", "").replace("'", "")
-    text = re.sub(r"\(([^)]*)\)?", _in_brackets, text)
+    text = text.replace("(s)", "s").replace("'s", "").replace("'", "")
+    text = _BRACKETS.sub(_in_brackets, text)
     text = _MEASURE.sub(" ", text)
     text = re.sub(r"\bair[ -]?space\b", "airspace", text)
     text = re.sub(r"\bcardio[ -]mediastinal\b", "cardiomediastinal", text)
     text = _VIEWS_SHOW.sub("", text)
-    text = re.sub(r"\bremains?\b", "is", text)
+    text = _REMAINS.sub("is", text)
     text = POORLY_FILLED.sub("hypoinflated", LOW_NORMAL.sub("normal", text))
-    text = re.sub(r"\bpost[ -]operative\b", "postoperative", text)
-    text = re.sub(r"\blower lung volumes?\b", "low lung volumes", text)
+    text = text.replace("post operative", "postoperative")
+    text = text.replace("post-operative", "postoperative")
+    text = text.replace("lower lung volume", "low lung volume")
     text = DENIED_NORMAL.sub("abnormal", re.sub(r"\bnot without\b", "with", text))
-    text = re.sub(r"\s*/\s*", " or ", text)
-    text = re.sub(r"[^a-z0-9,;: ]+", " ", text)
+    text = _OTHER_SIGNS.sub(" ", _SLASH.sub(" or ", text))
     return " ".join(text.split()).strip(" ,;:")
 
 
