@@ -6,19 +6,14 @@ Image features as the head takes them up (``head.local`` of the pooled vector), 
 the test split. Nothing is trained; a run that is missing is named.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
-import yaml
 
-from offclip.data.curate import curate
+from benchmarks._common import material_of, run_of_record, study_parser
 from offclip.evaluation import Record, write_evidence
 from offclip.evaluation.cohesion import cohesion
-from offclip.study import Material, Run, finished_run, load_model, run_config
+from offclip.study import Material, Run, load_model
 from offclip.study.material import DATASET
-from offclip.study.run import run_folder
 
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
             "offdiag_soft", "offdiag_soft+filter", "offclip")  # fmt: skip
@@ -26,28 +21,19 @@ VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_
 
 def main() -> None:
     """Measure every run and write the evidence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="runs/data", help="folder of the records")
-    parser.add_argument("--out", default="runs", help="folder of the runs")
+    parser = study_parser(__doc__, trains=False)
     parser.add_argument("--head", default="cross_attention")
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
     options = parser.parse_args()
-    settings = yaml.safe_load(Path(__file__).with_name("study.yaml").read_text(encoding="utf-8"))
-    material = Material(curate(options.data).records, Path(options.out) / "draws")
+    material = material_of(options)
     records: list[Record] = []
     for label in options.variants:
-        variant, _, prompting = label.partition("@")
-        own = {**settings, **({"prompting": prompting} if prompting else {})}
-        found = []
-        for seed in options.seeds:
-            config = run_config(variant, head=options.head, seed=seed, **own)
-            run = finished_run(options.out, config, material)
-            if run is None:
-                folder = run_folder(options.out, config, material)
-                parser.error(f"no finished run in {folder}; run the study first")
-            found.append((run, measured(run, material)))
+        runs = [
+            run_of_record(label, seed, options.head, options.out, material)
+            for seed in options.seeds
+        ]
+        found = [(run, measured(run, material)) for run in runs]
         records += _records(found, len(material.cases("test")))
         print(f"{label:20}", {r.metric: round(r.value, 3) for r in records[-3:]}, flush=True)
     print(f"wrote {write_evidence(options.record, records)}")

@@ -7,29 +7,20 @@ each seed, and writes the records of the study: each share by seed, over seeds, 
 to the filter as it is. Runs that are finished are not repeated; about 3 minutes a run on one core.
 """
 
-import argparse
-from pathlib import Path
-
-import yaml
-
-from offclip.data.curate import curate
+from benchmarks._common import material_of, settings_of_record, study_parser
 from offclip.evaluation import write_evidence
-from offclip.study import Material, run_config, study_records, sweep
+from offclip.study import run_config, study_records, sweep
 
 SHARES = (0.0, 0.01, 0.05, 0.1, 0.2)
 
 
 def main() -> None:
     """Run what is missing and write the evidence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="runs/data", help="folder of the records")
-    parser.add_argument("--out", default="runs", help="folder of the runs")
+    parser = study_parser(__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
     options = parser.parse_args()
-    settings = yaml.safe_load(Path(__file__).with_name("study.yaml").read_text(encoding="utf-8"))
-    material = Material(curate(options.data).records, Path(options.out) / "draws")
+    settings = settings_of_record()
+    material = material_of(options)
     configs = [
         run_config("offclip", head="cross_attention", seed=seed, filter_errors=share, **settings)
         for seed in options.seeds

@@ -8,14 +8,11 @@ both are recorded. Kinds: see ``offclip.evaluation.attention_maps``. Without att
 head has two.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import yaml
 
-from offclip.data.curate import curate
+from benchmarks._common import material_of, run_of_record, study_parser
 from offclip.evaluation import (
     Interval,
     Record,
@@ -25,10 +22,10 @@ from offclip.evaluation import (
     stratified_weights,
     write_evidence,
 )
-from offclip.study import Material, finished_run, load_model, run_config
+from offclip.study import Material, load_model
 from offclip.study.evidence import OVER_SEEDS, RESAMPLES
 from offclip.study.material import DATASET, protocol
-from offclip.study.run import Run, point, run_folder
+from offclip.study.run import Run, point
 
 KINDS = {"cross_attention": ("attention", "gradient", "patch"), "cosine": ("gradient", "patch")}
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
@@ -37,28 +34,18 @@ VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_
 
 def main() -> None:
     """Point with every run and write the evidence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="runs/data", help="folder of the records")
-    parser.add_argument("--out", default="runs", help="folder of the runs")
+    parser = study_parser(__doc__, trains=False)
     parser.add_argument("--head", default="cross_attention", choices=sorted(KINDS))
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
     options = parser.parse_args()
-    settings = yaml.safe_load(Path(__file__).with_name("study.yaml").read_text(encoding="utf-8"))
-    material = Material(curate(options.data).records, Path(options.out) / "draws")
+    material = material_of(options)
     records: list[Record] = []
     for label in options.variants:
-        variant, _, prompting = label.partition("@")
-        own = {**settings, **({"prompting": prompting} if prompting else {})}
-        runs = []
-        for seed in options.seeds:
-            config = run_config(variant, head=options.head, seed=seed, **own)
-            found = finished_run(options.out, config, material)
-            if found is None:
-                folder = run_folder(options.out, config, material)
-                parser.error(f"no finished run in {folder}; run the study first")
-            runs.append(found)
+        runs = [
+            run_of_record(label, seed, options.head, options.out, material)
+            for seed in options.seeds
+        ]
         for split in ("validation", "test"):
             for kind in KINDS[options.head]:
                 records += point_records(runs, material, split, kind)

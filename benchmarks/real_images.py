@@ -5,29 +5,31 @@
 ``DIR`` is a folder that ``offclip.data.nih.read_nih`` reads. Each variant is cross-fitted over
 patients, from scratch and from the weights of its phantom run (which has to be there, see
 benchmarks/study.yaml); beside them, the phantom run as it is, and the view alone (AP or PA), which
-tells the sick from the well in this set. Intervals resample patients. Measured: normality by NIH's
+tells the sick from the well in this set. A seed draws weights, folds and captions. Intervals
+resample patients, those over seeds the seeds as well. Measured: normality by NIH's
 labels (each prompt, and minus the mean of the findings), within views, by RSNA's readers; classes
 with ten images; pointing into the boxes.
 """
 
-import argparse
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 
-from offclip.data.curate import curate
+from benchmarks._common import material_of, run_of_record, study_parser
 from offclip.data.manifests import load_manifest
 from offclip.data.nih import DATASET, captioned, read_nih
 from offclip.data.pictures import Pictures, read_picture
 from offclip.evaluation import (
+    Interval,
     Protocol,
     Record,
     bootstrap_auc,
@@ -38,57 +40,84 @@ from offclip.evaluation import (
     measure,
     percentile_interval,
     questions,
+    resampled_over_seeds,
     write_evidence,
 )
 from offclip.evaluation.metrics import auc, patient_weights
-from offclip.study import Material, Run, finished_run, load_model, run_config
+from offclip.study import Material, Run, load_model, run_config
 from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
-from offclip.study.run import run_folder
 
 VARIANTS = ("infonce", "infonce+filter", "offclip")
 BOXED = {"Lung Opacity": "opacity", "Pneumonia": "pneumonia"}
 RESAMPLES = 1000
 METHOD = f"bootstrap over patients, {RESAMPLES} resamples"
+OVER_SEEDS = METHOD.replace("patients", "patients and seeds")
 FOLDS = 5
 SETTINGS = {"steps": 200, "validate_every": 50}
 Answers = dict[tuple[str, str], tuple[float, np.ndarray, int]]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """Answers of one seed with their resamples, the pointing game and the minutes it took."""
+
+    seed: int
+    answers: Answers
+    hits: pd.DataFrame
+    minutes: float
+
+
 def main() -> None:
     """Fit what is missing, measure and write the evidence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = study_parser(__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of the radiographs")
-    parser.add_argument("--data", default="runs/data", help="folder of the records")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="cross-fits at a time")
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options = parser.parse_args()
-    settings = yaml.safe_load(Path(__file__).with_name("study.yaml").read_text(encoding="utf-8"))
-    material = Material(curate(options.data).records, options.out / "draws")
-    real, reading = real_set(options.images, material, seed=options.seed)
-    starts: dict[str, Run] = {}
-    for variant in VARIANTS:
-        config = run_config(variant, head="cross_attention", seed=options.seed, **settings)
-        found = finished_run(options.out, config, material)
-        if found is None:
-            parser.error(f"no finished run in {run_folder(options.out, config, material)}")
-        starts[variant] = found
-    jobs = [(variant, pretrained) for variant in VARIANTS for pretrained in (False, True)]
-    fit = partial(_fit, real, starts, options.out / "real", options.seed)
+    material = material_of(options)
+    starts = {
+        (variant, seed): run_of_record(variant, seed, "cross_attention", options.out, material)
+        for variant in VARIANTS
+        for seed in options.seeds
+    }
+    reals = {seed: real_set(options.images, material, seed=seed) for seed in options.seeds}
+    jobs = [
+        (variant, pretrained, seed)
+        for seed in options.seeds
+        for variant in VARIANTS
+        for pretrained in (False, True)
+    ]
+    fit = partial(_fit, {k: real for k, (real, _) in reals.items()}, starts, options.out / "real")
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        fitted = list(pool.map(fit, jobs))
-    records = _view(real, options.seed)
-    for (variant, pretrained), (found, minutes) in zip(jobs, fitted, strict=True):
-        name = f"{variant}, from phantoms" if pretrained else variant
-        records += _records(name, real, found, reading, options.seed, minutes)
-    for variant, start in starts.items():
-        found = CrossFitted(*scored(real, *load_model(start)))
-        records += _records(f"{variant}, phantoms alone", real, found, reading, options.seed, 0.0)
+        fitted = dict(zip(jobs, pool.map(fit, jobs), strict=True))
+    found: dict[str, list[Answered]] = {}
+    for variant in VARIANTS:
+        for seed, (real, reading) in reals.items():
+            alone = CrossFitted(*scored(real, *load_model(starts[variant, seed])))
+            outcomes = {
+                variant: fitted[variant, False, seed],
+                f"{variant}, from phantoms": fitted[variant, True, seed],
+                f"{variant}, phantoms alone": (alone, 0.0),
+            }
+            for name, (outcome, minutes) in outcomes.items():
+                answered = Answered(seed, answers(real, outcome, reading), outcome.hits, minutes)
+                found.setdefault(name, []).append(answered)
+    records = _view(reals[options.seeds[0]][0])
+    for name, ours in found.items():
+        records += _records(name, ours)
+    for name, other in compared():
+        records += _differences(name, other, found)
     for record in records:
-        if record.detail in ("mean", "all"):
-            print(f"{record.variant:32} {record.metric:26} {record.value:.3f} {record.interval}")
+        if record.seed is None and record.detail.endswith(("mean", "all")):
+            print(f"{record.variant:32} {record.metric:36} {record.detail:40} "
+                  f"{record.value:.3f} {record.interval}")  # fmt: skip
     print(f"wrote {write_evidence(options.record, records)}")
+
+
+def compared() -> list[tuple[str, str]]:
+    """Which is measured against which: the losses with the same start, each start with none."""
+    pairs = [(later, earlier) for earlier, later in combinations(VARIANTS, 2)]
+    started = [(f"{a}, from phantoms", f"{b}, from phantoms") for a, b in pairs]
+    return pairs + started + [(f"{name}, from phantoms", name) for name in VARIANTS]
 
 
 def real_set(folder: Path, material: Material, *, seed: int) -> tuple[RealSet, pd.Series]:
@@ -104,16 +133,19 @@ def real_set(folder: Path, material: Material, *, seed: int) -> tuple[RealSet, p
 
 
 def _fit(
-    real: RealSet, starts: Mapping[str, Run], out: Path, seed: int, job: tuple[str, bool]
+    reals: Mapping[int, RealSet],
+    starts: Mapping[tuple[str, int], Run],
+    out: Path,
+    job: tuple[str, bool, int],
 ) -> tuple[CrossFitted, float]:
     torch.set_num_threads(1)
-    variant, pretrained = job
+    variant, pretrained, seed = job
     config = run_config(variant, head="cross_attention", seed=seed, **SETTINGS)
-    start = starts[variant]
+    start = starts[variant, seed]
     key = config_hash({"real": str(config), "start": start.about["config"] if pretrained else ""})
     began = time.perf_counter()
     found = cross_fit(
-        real,
+        reals[seed],
         config,
         load_model(start)[1],
         out / f"{variant}-{'phantoms' if pretrained else 'scratch'}-{seed}-{key}",
@@ -154,42 +186,71 @@ def _mean(
     return float(np.mean(values)), np.mean(resampled, axis=0), int(rows.sum())
 
 
-def _records(
-    name: str, real: RealSet, found: CrossFitted, reading: pd.Series, seed: int, minutes: float
-) -> list[Record]:
+def _records(name: str, ours: list[Answered]) -> list[Record]:
+    """Each seed, then the means over the seeds, and the chance level of pointing."""
     records = []
-    for (metric, detail), (value, resampled, n) in answers(real, found, reading).items():
-        interval = percentile_interval(value, resampled)
-        records.append(
-            _record(name, metric, detail, value, seed, n, (interval.low, interval.high), minutes)
-        )
-    chance = found.hits.groupby("label")["chance"].mean()
+    for one in ours:
+        for key, (value, resampled, n) in one.answers.items():
+            interval = percentile_interval(value, resampled)
+            records.append(_record(name, key, interval, one.seed, n, METHOD, one.minutes))
+    for key, (_, _, n) in ours[0].answers.items():
+        value, resampled = _over(ours, key)
+        interval = percentile_interval(value, resampled_over_seeds(resampled).clip(0, 1))
+        records.append(_record(name, key, interval, None, n, OVER_SEEDS))
+    hits = ours[0].hits  # boxes are the same for all
+    chance = hits.groupby("label")["chance"].mean()
     return records + [
-        _record(name, "pointing_chance", str(label), float(value), seed, len(found.hits), None, 0.0)
+        _record(name, ("pointing_chance", str(label)), float(value), None, len(hits))
         for label, value in chance.items()
     ]
 
 
-def _view(real: RealSet, seed: int) -> list[Record]:
-    """How well the view alone tells normal from abnormal: "AP" as a score."""
+def _differences(name: str, other: str, found: Mapping[str, list[Answered]]) -> list[Record]:
+    """Paired by patients and by seeds: the same folds, captions and resamples."""
+    records = []
+    for metric, detail in found[name][0].answers:
+        value, resampled = _over(found[name], (metric, detail))
+        theirs, resampled_theirs = _over(found[other], (metric, detail))
+        drawn = resampled_over_seeds(resampled - resampled_theirs)
+        key = (f"{metric}_difference", f"{name} minus {other}: {detail}")
+        interval = percentile_interval(value - theirs, drawn)
+        n = found[name][0].answers[metric, detail][2]
+        records.append(_record(name, key, interval, None, n, OVER_SEEDS))
+    return records
+
+
+def _over(ours: list[Answered], key: tuple[str, str]) -> tuple[float, np.ndarray]:
+    """Mean over the seeds, and every seed's resamples."""
+    values, resampled, _ = zip(*[one.answers[key] for one in ours], strict=True)
+    return float(np.mean(values)), np.stack(resampled)
+
+
+def _view(real: RealSet) -> list[Record]:
+    """How well the view alone tells normal from abnormal: "AP" as a score for normal."""
     cases = real.records
     normal = cases["is_normal"].to_numpy(dtype=bool)
     scores = (cases["view"] == "AP").to_numpy(dtype=float)
     weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
     interval = percentile_interval(auc(normal, scores), bootstrap_auc(normal, scores, weights))
-    bounds = (interval.low, interval.high)
-    return [
-        _record("view alone", "normal_auc", "mean", interval.value, seed, len(cases), bounds, 0.0)
-    ]
+    return [_record("view alone", ("normal_auc", "mean"), interval, None, len(cases), METHOD)]
 
 
-def _record(name, metric, detail, value, seed, n, interval, minutes):  # type: ignore[no-untyped-def]
+def _record(
+    name: str,
+    key: tuple[str, str],
+    value: Interval | float,
+    seed: int | None,
+    n: int,
+    method: str | None = None,
+    minutes: float = 0.0,
+) -> Record:
+    bounds = (value.low, value.high) if isinstance(value, Interval) else None
     return Record(
         dataset=DATASET, split="cross-fitted", variant=name, prompting="prompted",
-        head="cross_attention", metric=metric, detail=detail, seed=seed, value=value, unit="",
-        interval=interval, interval_method=METHOD if interval else None, n=n,
-        config=config_hash(SETTINGS), commit=commit_of_code(), device=device_name(),
-        minutes=minutes,
+        head="cross_attention", metric=key[0], detail=key[1], seed=seed,
+        value=value.value if isinstance(value, Interval) else value, unit="", interval=bounds,
+        interval_method=method, n=n, config=config_hash(SETTINGS), commit=commit_of_code(),
+        device=device_name(), minutes=minutes,
     )  # fmt: skip
 
 

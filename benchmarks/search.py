@@ -2,49 +2,65 @@
 
     python -m benchmarks.search --jobs 2 --record book/results/search.json
 
-Each variant of ``GRID`` gets four settings besides those of record, one seed each: four learning
-rates for a loss without weights; for ``offclip`` weights of its off-diagonal term, and for the
-sigmoid form first biases. Written are validation means only; nothing is measured on test. The
-points of ``offclip`` are also the frontier of normal against abnormal AUC over the weight.
+Each variant of ``GRID`` gets five settings besides those of record, one seed each: two learning
+rates, and three more of what its loss can be set by. Chosen is the best mean of ``METRICS`` on
+validation; nothing is measured on test (benchmarks/tuned.py does). With ``--frontier``, further
+settings of the off-diagonal term are run as well: they are drawn, but nobody may choose them.
 """
 
-import argparse
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 
-import yaml
-
-from offclip.data.curate import curate
+from benchmarks._common import material_of, settings_of_record, study_parser
 from offclip.evaluation import write_evidence
-from offclip.study import Material, run_config, sweep
+from offclip.study import run_config, sweep
 from offclip.study.evidence import measure_run, run_records
 
 Settings = Mapping[str, float | str]
-RATES: tuple[Settings, ...] = tuple({"learning_rate": rate} for rate in (2.5e-4, 5e-4, 2e-3, 4e-3))
+RATES: tuple[Settings, ...] = ({"learning_rate": 5e-4}, {"learning_rate": 2e-3})
+SOFTMAX: tuple[Settings, ...] = (
+    *RATES, {"learning_rate": 4e-3}, {"score_scale": 2.0}, {"score_scale": 12.5},
+)  # fmt: skip
 GRID: Mapping[str, tuple[Settings, ...]] = {
-    "infonce": RATES,
-    "infonce+filter": RATES,
-    "offdiag_soft+filter": RATES,
-    "offclip": tuple({"off_diagonal_weight": weight} for weight in (0.25, 0.5, 2.0, 4.0)),
-    "offdiag_bce+filter": tuple({"score_bias": bias} for bias in (-2.5, -5.0, -10.0, -20.0)),
+    "infonce": SOFTMAX,
+    "infonce+filter": SOFTMAX,
+    "offdiag_soft+filter": (*SOFTMAX[:4], {"balance": "classes"}),
+    "offdiag_bce+filter": (
+        *RATES, {"score_bias": -5.0}, {"score_bias": -10.0}, {"balance": "classes"},
+    ),
+    "offclip": (
+        *RATES, {"off_diagonal_weight": 0.25}, {"abnormal_weight": 0.25}, {"balance": "classes"},
+    ),
+}  # fmt: skip
+FRONTIER: Mapping[str, tuple[Settings, ...]] = {
+    "offclip": ({"form": "bce"}, {"off_diagonal_weight": 0.05}, {"abnormal_weight": 0.05}),
 }
 METRICS = ("normal_auc", "abnormal_auc_pos")
 
 
+def settings_of(variant: str, *, frontier: bool = False) -> list[Settings]:
+    """What is tried for a variant; the settings of record come first."""
+    return [{}, *GRID[variant], *(FRONTIER.get(variant, ()) if frontier else ())]
+
+
+def spelled(own: Settings) -> str:
+    """Settings as evidence names them."""
+    return ", ".join(f"{key} {value}" for key, value in own.items()) or "of record"
+
+
 def main() -> None:
     """Run what is missing and write the evidence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = study_parser(__doc__)
     parser.add_argument("--variants", nargs="+", choices=tuple(GRID), default=list(GRID))
-    parser.add_argument("--data", default="runs/data", help="folder of the records")
-    parser.add_argument("--out", default="runs", help="folder of the runs")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
+    parser.add_argument("--frontier", action="store_true", help="also what may not be chosen")
     options = parser.parse_args()
-    base = yaml.safe_load(Path(__file__).with_name("study.yaml").read_text(encoding="utf-8"))
-    material = Material(curate(options.data).records, Path(options.out) / "draws")
+    base = settings_of_record()
+    material = material_of(options)
     asked: list[tuple[str, Settings]] = [
-        (variant, own) for variant in options.variants for own in ({}, *GRID[variant])
+        (variant, own)
+        for variant in options.variants
+        for own in settings_of(variant, frontier=options.frontier)
     ]
     configs = [
         run_config(variant, head="cross_attention", seed=options.seed, **{**base, **own})
@@ -53,11 +69,11 @@ def main() -> None:
     runs = sweep(configs, material, options.out, jobs=options.jobs, report=print)
     records = []
     for (variant, own), run in zip(asked, runs, strict=True):
-        name = ", ".join(f"{key} {value}" for key, value in own.items()) or "of record"
+        name = spelled(own)
         for record in run_records(measure_run(run, material, "validation")):
             if record.metric in METRICS and record.detail == "mean":
-                changed = {"metric": f"{record.metric}_search", "detail": name, "variant": variant}
-                records.append(type(record)(**{**vars(record), **changed}))
+                metric = f"{record.metric}_search"
+                records.append(replace(record, metric=metric, detail=name, variant=variant))
                 print(f"{variant:22} {name:28} {record.metric:18} {record.value:.3f}")
     print(f"wrote {write_evidence(options.record, records)}")
 

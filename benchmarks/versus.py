@@ -11,32 +11,27 @@ on one core.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from offclip.data.curate import curate
+from benchmarks._common import material_of, settings_of_record, study_parser
 from offclip.evaluation import write_evidence
-from offclip.study import Material, run_config, sweep
+from offclip.study import run_config, sweep
 from offclip.study.evidence import differences, measure_run, over_seeds, run_records
 
 
 def main() -> None:
     """Run what is missing and write the evidence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = study_parser(__doc__)
     parser.add_argument("variant")
     parser.add_argument("--baseline", required=True)
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of the variant")
-    parser.add_argument("--data", default="runs/data", help="folder of the records")
-    parser.add_argument("--out", default="runs", help="folder of the runs")
     parser.add_argument("--head", default="cross_attention")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
     options = parser.parse_args()
-    settings = yaml.safe_load(Path(__file__).with_name("study.yaml").read_text(encoding="utf-8"))
-    material = Material(curate(options.data).records, Path(options.out) / "draws")
+    settings = settings_of_record()
+    material = material_of(options)
     changed = {**settings, **_pairs(options.set, parser)}
     configs = [
         run_config(variant, head=options.head, seed=seed, **own)

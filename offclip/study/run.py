@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -60,9 +61,15 @@ class Run:
         return pd.read_json(self.folder / "log.jsonl", lines=True)
 
 
+# Settings younger than the runs of record: they name a run only where they change it.
+LATER = {"studies_kept": 1.0, "normals_kept": 1.0}
+
+
 def run_hash(config: RunConfig, material: Material) -> str:
     """Names everything that decides the outcome of a run: configuration, records and renderer."""
-    return config_hash({**dataclasses.asdict(config), "data": material.fingerprint})
+    settings = dataclasses.asdict(config)
+    told = {name: value for name, value in settings.items() if value != LATER.get(name, ())}
+    return config_hash({**told, "data": material.fingerprint})
 
 
 def run_folder(out: str | Path, config: RunConfig, material: Material) -> Path:
@@ -134,9 +141,10 @@ def _trained(
         seed=config.train.seed,
     )
     tokenizer = _tokenizer(config, material)
+    chosen = chosen_studies(cases["is_normal"].to_numpy(dtype=bool), config)
     batches = StudyBatches(
         material.pictures(cases, size),
-        texts.texts,
+        [text if take else [] for text, take in zip(texts.texts, chosen, strict=True)],
         cases["is_normal"].to_numpy(dtype=bool),
         partial(tokenize, tokenizer),
         batch_size=config.train.batch_size,
@@ -159,9 +167,17 @@ def _trained(
         "kept": texts.kept,
         "dropped": texts.dropped,
         "studies": len(batches.rows),
-        "studies_without_text": len(cases) - len(batches.rows),
+        "studies_without_text": int(chosen.sum()) - len(batches.rows),
+        "studies_left_out": int((~chosen).sum()),
     }
     return model, tokenizer, result, counts
+
+
+def chosen_studies(is_normal: np.ndarray, config: RunConfig) -> np.ndarray:
+    """Which training studies take part; a smaller share is a part of every larger one."""
+    place = np.random.default_rng(config.train.seed).random(len(is_normal))
+    share = np.where(is_normal, config.studies_kept * config.normals_kept, config.studies_kept)
+    return place < share
 
 
 def _tokenizer(config: RunConfig, material: Material) -> PreTrainedTokenizerFast:

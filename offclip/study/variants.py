@@ -46,6 +46,9 @@ class RunConfig:
         prompting: ``prompted`` ("there is …" sentences) or ``raw`` report sentences.
         threshold: probability from which a sentence counts as abnormal, for the filter.
         filter_errors: share of the filter's decisions turned round at random, in [0, 1].
+        studies_kept: share of the training studies that take part, in (0, 1]; which ones, the
+            training seed draws.
+        normals_kept: share of the normal ones among them, in (0, 1].
         draws: different renderings of each training study; an epoch takes the next.
         model: sizes and head.
         train: optimiser, budget and seed; its ``loss`` is the variant's.
@@ -55,6 +58,8 @@ class RunConfig:
     prompting: str = "prompted"
     threshold: float = 0.5
     filter_errors: float = 0.0
+    studies_kept: float = 1.0
+    normals_kept: float = 1.0
     draws: int = 3
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -72,6 +77,9 @@ class RunConfig:
             )
         if not 0 <= self.filter_errors <= 1:
             raise ValueError(f"filter_errors: expected a share in [0, 1], got {self.filter_errors}")
+        for name in ("studies_kept", "normals_kept"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a share in (0, 1], got {getattr(self, name)}")
         if self.draws < 1:
             raise ValueError(f"draws: expected at least 1, got {self.draws}")
         variant = VARIANTS[self.variant]
@@ -93,6 +101,10 @@ class RunConfig:
             f"{self.filter_errors:.0%} filter errors": self.filter_errors > 0,
             f"score bias {self.model.score_bias or 0:g}": self.model.score_bias is not None,
             f"weights {weights[0]:g} and {weights[1]:g}": weights != (1.0, 1.0),
+            f"{self.studies_kept:.0%} of studies": self.studies_kept < 1,
+            f"{self.normals_kept:.0%} of normals": self.normals_kept < 1,
+            f"form {self.train.form}": self.train.form != TrainConfig.form,
+            f"balance {self.train.balance}": self.train.balance != TrainConfig.balance,
         }
         return ", ".join([self.variant, *(name for name, is_so in unusual.items() if is_so)])
 

@@ -1,10 +1,12 @@
 """Runs and sweeps on a small synthetic world."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from offclip.data.batches import PhantomImages, StudyBatches
-from offclip.evaluation import read_evidence, write_evidence
+from offclip.evaluation import config_hash, read_evidence, write_evidence
 from offclip.study import (
     finished_run,
     load_model,
@@ -16,7 +18,7 @@ from offclip.study import (
     sweep,
 )
 from offclip.study.material import training_texts
-from offclip.study.run import run_folder
+from offclip.study.run import LATER, chosen_studies, run_folder, run_hash
 from offclip.text import FilterPolicy
 from tests.study.conftest import SMALL
 
@@ -179,3 +181,28 @@ def test_the_name_tells_what_the_variant_alone_does_not():
     changed = config("offdiag_bce", score_bias=-5.0, filter_errors=0.05)
     assert changed.name == "offdiag_bce, 5% filter errors, score bias -5"
     assert config("offclip", abnormal_weight=0.5).name == "offclip, weights 1 and 0.5"
+    few = config("offclip", studies_kept=0.1, normals_kept=0.5, form="bce", balance="classes")
+    assert few.name == ("offclip, 10% of studies, 50% of normals, form bce, balance classes")
+
+
+def test_settings_younger_than_the_runs_of_record_leave_their_names_alone(material):
+    settings = {k: v for k, v in asdict(config()).items() if k not in LATER}
+    assert run_hash(config(), material) == config_hash({**settings, "data": material.fingerprint})
+    assert run_hash(config(normals_kept=0.5), material) != run_hash(config(), material)
+
+
+def test_fewer_studies_are_counted_and_part_of_more(material, tmp_path):
+    cases = material.cases("train")
+    settings = {"batch_size": 8}
+    few = run(config(studies_kept=0.5, normals_kept=0.5, **settings), material, tmp_path)
+    counts = few.about["texts"]
+    assert counts["studies"] + counts["studies_without_text"] + counts["studies_left_out"] == len(
+        cases
+    )
+    normal = cases["is_normal"].to_numpy(dtype=bool)
+    half = chosen_studies(normal, config(studies_kept=0.5))
+    fewer = chosen_studies(normal, config(studies_kept=0.5, normals_kept=0.5))
+    assert (fewer <= half).all() and fewer.sum() < half.sum()
+    assert (fewer[~normal] == half[~normal]).all()
+    with pytest.raises(ValueError, match="normals_kept: expected a share in"):
+        config(normals_kept=0.0)
