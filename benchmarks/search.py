@@ -2,8 +2,8 @@
 
     python -m benchmarks.search --jobs 2 --record book/results/search.json
 
-Each variant of ``GRID`` gets five settings besides those of record, one seed each: two learning
-rates, and three more of what its loss can be set by. Chosen is the best mean of ``METRICS`` on
+Each variant of ``GRID`` gets five settings besides those of record, one seed each: learning rates
+and what its loss can be set by. Chosen is the best mean of ``METRICS`` on
 validation; nothing is measured on test (benchmarks/tuned.py does). With ``--frontier``, further
 settings of the off-diagonal term are run as well: they are drawn, but nobody may choose them.
 """
@@ -30,6 +30,10 @@ GRID: Mapping[str, tuple[Settings, ...]] = {
     ),
     "offclip": (
         *RATES, {"off_diagonal_weight": 0.25}, {"abnormal_weight": 0.25}, {"balance": "classes"},
+    ),
+    "offclip+tier": (
+        *({"tier_words": weight, "tier_patches": weight} for weight in (0.003, 0.01, 0.03)),
+        *({"tier_words": w, "tier_patches": w, "tier_temperature": 1.0} for w in (0.1, 1.0)),
     ),
 }  # fmt: skip
 FRONTIER: Mapping[str, tuple[Settings, ...]] = {
