@@ -4,20 +4,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+
+Boxes = Sequence[Mapping[str, float | str]]
 
 
 def pointing_game(
     maps: Float[np.ndarray, "image prompt row column"],
     ids: Sequence[str],
     classes: Sequence[str],
-    boxes: Mapping[str, Sequence[Mapping[str, float | str]]],
+    boxes: Mapping[str, Boxes],
     image_size: int,
+    *,
+    tolerance: float = 0.0,
+    first_box: bool = False,
 ) -> pd.DataFrame:
     """Hit or miss for each image and class that has a box, with the chance of a blind guess.
 
     A hit: the centre of the map's highest cell, in pixels, lies in any box of that class
     (RadZero's and CoNNS's rule, no tolerance). Chance: the share of cell centres that would hit.
+    The options give other published rules: the first pointing game allows 15 pixels beside the
+    object (Zhang et al. 2018), VECL 20 pixels beside the first box only.
 
     Args:
         maps: one map for each image and class.
@@ -25,39 +32,68 @@ def pointing_game(
         classes: class names, in the order of the maps' second axis.
         boxes: image id → boxes with ``label, x_min, y_min, x_max, y_max`` in pixels.
         image_size: side of the image in pixels.
+        tolerance: pixels by which each side of a box is moved out, at least 0.
+        first_box: only the first box of a class counts.
 
     Returns:
         Columns ``id, label, hit, chance``: a row for each image and class with a box.
 
     Raises:
-        ValueError: the maps do not match ids or classes.
+        ValueError: the maps do not match ids or classes, or the tolerance is negative.
     """
     if maps.shape[:2] != (len(ids), len(classes)):
         raise ValueError(
             f"maps: expected {(len(ids), len(classes))} images and classes, got {maps.shape[:2]}"
         )
-    rows, columns = maps.shape[2:]
+    if tolerance < 0:
+        raise ValueError(f"tolerance: expected pixels, at least 0, got {tolerance}")
+    found = []
+    for i, image in enumerate(ids):
+        for c, label in enumerate(classes):
+            own = [box for box in boxes.get(image, ()) if box["label"] == label]
+            own = own[:1] if first_box else own
+            if own:
+                inside = _cells_inside(own, maps.shape[2:], image_size, tolerance)
+                hit = bool(inside.ravel()[maps[i, c].argmax()])
+                found.append((image, label, hit, float(inside.mean())))
+    return pd.DataFrame(found, columns=["id", "label", "hit", "chance"])
+
+
+def place_prior(
+    boxes: Mapping[str, Boxes], classes: Sequence[str], grid: int, image_size: int
+) -> Float[np.ndarray, "prompt row column"]:
+    """How many images have the class at each cell: a map that knows places and no image.
+
+    Args:
+        boxes: of training images, as for :func:`pointing_game`.
+        classes: class names; one without boxes gets zeros.
+        grid: cells along one side.
+        image_size: side of the image in pixels.
+    """
+    counts = np.zeros((len(classes), grid, grid))
+    for each in boxes.values():
+        for c, label in enumerate(classes):
+            own = [box for box in each if box["label"] == label]
+            counts[c] += _cells_inside(own, (grid, grid), image_size, 0.0)
+    return counts
+
+
+def _cells_inside(
+    boxes: Boxes, shape: tuple[int, ...], image_size: int, tolerance: float
+) -> Bool[np.ndarray, "row column"]:
+    """Which cells of a map have their centre in one of the boxes."""
+    rows, columns = shape
     y, x = np.meshgrid(
         (np.arange(rows) + 0.5) * image_size / rows,
         (np.arange(columns) + 0.5) * image_size / columns,
         indexing="ij",
     )
-    found = []
-    for i, image in enumerate(ids):
-        for c, label in enumerate(classes):
-            inside = np.zeros((rows, columns), dtype=bool)
-            for box in boxes.get(image, ()):
-                if box["label"] == label:
-                    inside |= (
-                        (x >= box["x_min"])
-                        & (x <= box["x_max"])
-                        & (y >= box["y_min"])
-                        & (y <= box["y_max"])
-                    )
-            if any(box["label"] == label for box in boxes.get(image, ())):
-                hit = bool(inside.ravel()[maps[i, c].argmax()])
-                found.append((image, label, hit, float(inside.mean())))
-    return pd.DataFrame(found, columns=["id", "label", "hit", "chance"])
+    inside = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        low = {axis: float(box[f"{axis}_min"]) - tolerance for axis in "xy"}
+        high = {axis: float(box[f"{axis}_max"]) + tolerance for axis in "xy"}
+        inside |= (x >= low["x"]) & (x <= high["x"]) & (y >= low["y"]) & (y <= high["y"])
+    return inside
 
 
 def bootstrap_pointing(

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offclip.evaluation import bootstrap_pointing, stratified_weights
+from offclip.evaluation import bootstrap_pointing, pointing_game, stratified_weights
+from offclip.evaluation.grounding import place_prior
 
 IDS = [f"s{i}" for i in range(30)]
 
@@ -41,3 +42,34 @@ def test_no_class_with_enough_cases(hits):
 def test_an_unknown_image_is_named(hits):
     with pytest.raises(KeyError, match="s24"):
         bootstrap_pointing(hits, IDS[:24], np.ones((2, 24)), least=10)
+
+
+def box(label, left, top, right, bottom):
+    return {"label": label, "x_min": left, "y_min": top, "x_max": right, "y_max": bottom}
+
+
+def test_tolerance_and_first_box_change_who_hits():
+    maps = np.zeros((1, 1, 4, 4))
+    maps[0, 0, 2, 1] = 1.0  # 64 px, cells of 16: the centre is at x = 24, y = 40
+    boxes = {"a": [box("A", 30, 30, 60, 60), box("A", 20, 36, 28, 44)]}
+
+    def play(**rule):
+        return pointing_game(maps, ["a"], ["A"], boxes, 64, **rule).iloc[0]
+
+    assert play().hit and not play(first_box=True).hit
+    assert not play(first_box=True, tolerance=5.9).hit and play(first_box=True, tolerance=6.0).hit
+    assert play(tolerance=6.0).chance > play().chance > play(first_box=True).chance
+    with pytest.raises(ValueError, match="tolerance: expected pixels"):
+        play(tolerance=-1.0)
+
+
+def test_the_place_prior_counts_images():
+    boxes = {
+        "a": [box("A", 0, 0, 20, 20), box("A", 0, 0, 10, 10)],  # one image counts once
+        "b": [box("A", 20, 4, 28, 10), box("B", 0, 0, 64, 64)],
+    }
+    prior = place_prior(boxes, ["A", "B", "C"], 4, 64)
+    expected = np.zeros((4, 4))
+    expected[0, 0] = expected[0, 1] = 1
+    np.testing.assert_array_equal(prior[0], expected)
+    assert (prior[1] == 1).all() and not prior[2].any()
