@@ -4,11 +4,11 @@
 
 ``DIR`` is a folder that ``offclip.data.nih.read_nih`` reads. Each variant is cross-fitted over
 patients, from scratch and from the weights of its phantom run (which has to be there, see
-benchmarks/study.yaml); beside them, the phantom run as it is, and the view alone (AP or PA), which
-tells the sick from the well in this set. A seed draws weights, folds and captions. Intervals
-resample patients, those over seeds the seeds as well. Measured: normality by NIH's
-labels (each prompt, and minus the mean of the findings), within views, by RSNA's readers; classes
-with ten images; pointing into the boxes.
+benchmarks/study.yaml). Beside them: the phantom run as it is; the view alone (AP or PA), which
+tells the sick from the well in this set; the place alone, which points without looking.
+A seed draws weights, folds and captions. Intervals resample patients, those over seeds the seeds
+as well. Measured: normality by NIH's labels (each prompt, and minus the mean of the findings),
+within views, by RSNA's readers; classes with ten images; pointing into the boxes.
 """
 
 import time
@@ -39,13 +39,22 @@ from offclip.evaluation import (
     device_name,
     measure,
     percentile_interval,
+    pointing_game,
     questions,
     resampled_over_seeds,
     write_evidence,
 )
+from offclip.evaluation.grounding import place_prior
 from offclip.evaluation.metrics import auc, patient_weights
 from offclip.study import Material, Run, load_model, run_config
-from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
+from offclip.study.real import (
+    CrossFitted,
+    RealSet,
+    boxes_in_pixels,
+    cross_fit,
+    folds_of,
+    scored,
+)
 
 VARIANTS = ("infonce", "infonce+filter", "offclip")
 BOXED = {"Lung Opacity": "opacity", "Pneumonia": "pneumonia"}
@@ -101,7 +110,8 @@ def main() -> None:
             for name, (outcome, minutes) in outcomes.items():
                 answered = Answered(seed, answers(real, outcome, reading), outcome.hits, minutes)
                 found.setdefault(name, []).append(answered)
-    records = _view(reals[options.seeds[0]][0])
+    first, _ = reals[options.seeds[0]]
+    records = _view(first) + _place(first)
     for name, ours in found.items():
         records += _records(name, ours)
     for name, other in compared():
@@ -233,6 +243,29 @@ def _view(real: RealSet) -> list[Record]:
     weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
     interval = percentile_interval(auc(normal, scores), bootstrap_auc(normal, scores, weights))
     return [_record("view alone", ("normal_auc", "mean"), interval, None, len(cases), METHOD)]
+
+
+def _place(real: RealSet) -> list[Record]:
+    """Pointing where the boxes of other patients are most often, without a look at the image."""
+    cases, size = real.records, real.pictures.pictures.shape[1]
+    grid = run_config(VARIANTS[0], head="cross_attention", seed=0).model.grid
+    boxes, classes = boxes_in_pixels(real, size), list(real.boxed)
+    fold = folds_of(cases, FOLDS, seed=0)
+    parts = []
+    for k in range(FOLDS):
+        own, others = (list(cases["study_id"][fold == k]), set(cases["study_id"][fold != k]))
+        known = {study: each for study, each in boxes.items() if study in others}
+        prior = place_prior(known, classes, grid, size)
+        maps = np.broadcast_to(prior, (len(own), *prior.shape))
+        parts.append(pointing_game(maps, own, classes, boxes, size))
+    hits = pd.concat(parts, ignore_index=True)
+    weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
+    found = bootstrap_pointing(hits, list(cases["study_id"]), weights, least=10)
+    return [
+        _record("place alone", ("pointing", label), percentile_interval(value, resampled), None,
+                len(hits) if label == "mean" else int((hits["label"] == label).sum()), METHOD)
+        for label, (value, resampled) in found.items()
+    ]  # fmt: skip
 
 
 def _record(

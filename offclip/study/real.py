@@ -166,7 +166,9 @@ def scored(
     size = real.pictures.pictures.shape[1]
     prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
     maps = attention_maps(model, tokenizer, to_tensor(real.pictures.draw(0)), prompts)
-    hits = pointing_game(maps, real.pictures.ids, list(real.boxed), _boxes(real, size), size)
+    hits = pointing_game(
+        maps, real.pictures.ids, list(real.boxed), boxes_in_pixels(real, size), size
+    )
     return _table(real, model, tokenizer), hits
 
 
@@ -182,7 +184,7 @@ def _part(real: RealSet, rows: Sequence[int] | np.ndarray) -> RealSet:
     return replace(real, records=real.records.iloc[rows].reset_index(drop=True), pictures=pictures)
 
 
-def _boxes(part: RealSet, size: int) -> dict[str, list[dict[str, float | str]]]:
+def boxes_in_pixels(part: RealSet, size: int) -> dict[str, list[dict[str, float | str]]]:
     """Boxes in pixels of the pictures; the files are square or padded to a square."""
     found: dict[str, list[dict[str, float | str]]] = {}
     for case in part.records.itertuples():
