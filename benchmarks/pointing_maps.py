@@ -24,12 +24,12 @@ from offclip.evaluation import (
     attention_maps,
     bootstrap_pointing,
     percentile_interval,
+    place_prior,
     pointing_game,
     resampled_over_seeds,
     stratified_weights,
     write_evidence,
 )
-from offclip.evaluation.grounding import place_prior
 from offclip.evaluation.protocol import positive_prompt
 from offclip.study import Material, Run, load_model
 from offclip.study.evidence import OVER_SEEDS, RESAMPLES

@@ -4,8 +4,8 @@
 
 ``DIR`` is a folder that ``offclip.data.nih.read_nih`` reads. Each variant is cross-fitted over
 patients, from scratch and from the weights of its phantom run (which has to be there, see
-benchmarks/study.yaml). Beside them: the phantom run as it is; the view alone (AP or PA), which
-tells the sick from the well in this set; the place alone, which points without looking.
+benchmarks/study.yaml). Beside them the phantom run as it is, and what needs no look at the anatomy
+(``offclip.study.shortcuts``).
 A seed draws weights, folds and captions. Intervals resample patients, those over seeds the seeds
 as well. Measured: normality by NIH's labels (each prompt, and minus the mean of the findings),
 within views, by RSNA's readers; classes with ten images; pointing into the boxes.
@@ -39,22 +39,14 @@ from offclip.evaluation import (
     device_name,
     measure,
     percentile_interval,
-    pointing_game,
     questions,
     resampled_over_seeds,
     write_evidence,
 )
-from offclip.evaluation.grounding import place_prior
 from offclip.evaluation.metrics import auc, patient_weights
 from offclip.study import Material, Run, load_model, run_config
-from offclip.study.real import (
-    CrossFitted,
-    RealSet,
-    boxes_in_pixels,
-    cross_fit,
-    folds_of,
-    scored,
-)
+from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
+from offclip.study.shortcuts import normality_shortcuts, pointing_shortcut
 
 VARIANTS = ("infonce", "infonce+filter", "offclip")
 BOXED = {"Lung Opacity": "opacity", "Pneumonia": "pneumonia"}
@@ -110,8 +102,8 @@ def main() -> None:
             for name, (outcome, minutes) in outcomes.items():
                 answered = Answered(seed, answers(real, outcome, reading), outcome.hits, minutes)
                 found.setdefault(name, []).append(answered)
-    first, _ = reals[options.seeds[0]]
-    records = _view(first) + _place(first)
+    first, reading = reals[options.seeds[0]]
+    records = _without_anatomy(first, reading)
     for name, ours in found.items():
         records += _records(name, ours)
     for name, other in compared():
@@ -171,18 +163,31 @@ def answers(real: RealSet, found: CrossFitted, reading: pd.Series) -> Answers:
     weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
     asked = questions(found.scores, cases, real.asked)
     result = {key: (*answer, len(cases)) for key, answer in measure(asked, weights).items()}
-    normal = cases["is_normal"].to_numpy(dtype=bool)
-    prompts = found.scores[list(real.asked.normal_prompts)].to_numpy()
+    by_prompt = normality(real, found.scores[list(real.asked.normal_prompts)], reading)
+    result |= {key: answer for key, answer in by_prompt.items() if key not in result}
+    return result | pointing(real, found.hits)
+
+
+def pointing(real: RealSet, hits: pd.DataFrame) -> Answers:
+    """Hit rates of the classes with ten boxes or more, and their mean."""
+    weights = patient_weights(real.records["patient_id"], resamples=RESAMPLES, seed=0)
+    found = bootstrap_pointing(hits, list(real.records["study_id"]), weights, least=10)
+    counts = {label: int((hits["label"] == label).sum()) for label in found} | {"mean": len(hits)}
+    return {("pointing", label): (*answer, counts[label]) for label, answer in found.items()}
+
+
+def normality(real: RealSet, scores: pd.DataFrame, reading: pd.Series) -> Answers:
+    """Mean AUC of the columns: by NIH's labels, within each view, and by RSNA's readers."""
+    cases = real.records
+    weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
+    normal, every = cases["is_normal"].to_numpy(dtype=bool), np.ones(len(cases), dtype=bool)
+    values = scores.to_numpy()
+    read = reading.loc[cases["study_id"]].to_numpy()
+    result = {("normal_auc", "mean"): _mean(normal, values, weights, every)}
     for view in ("PA", "AP"):
         rows = (cases["view"] == view).to_numpy()
-        result["normal_auc_in_view", view] = _mean(normal, prompts, weights, rows)
-    rows = (reading.loc[cases["study_id"]] != "").to_numpy()
-    rsna = (reading.loc[cases["study_id"]] == "Normal").to_numpy()
-    result["normal_auc_rsna", "mean"] = _mean(rsna, prompts, weights, rows)
-    pointed = bootstrap_pointing(found.hits, list(cases["study_id"]), weights, least=10)
-    for label, answer in pointed.items():
-        count = len(found.hits) if label == "mean" else int((found.hits["label"] == label).sum())
-        result["pointing", label] = (*answer, count)
+        result["normal_auc_in_view", view] = _mean(normal, values, weights, rows)
+    result["normal_auc_rsna", "mean"] = _mean(read == "Normal", values, weights, read != "")
     return result
 
 
@@ -235,37 +240,20 @@ def _over(ours: list[Answered], key: tuple[str, str]) -> tuple[float, np.ndarray
     return float(np.mean(values)), np.stack(resampled)
 
 
-def _view(real: RealSet) -> list[Record]:
-    """How well the view alone tells normal from abnormal: "AP" as a score for normal."""
-    cases = real.records
-    normal = cases["is_normal"].to_numpy(dtype=bool)
-    scores = (cases["view"] == "AP").to_numpy(dtype=float)
-    weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
-    interval = percentile_interval(auc(normal, scores), bootstrap_auc(normal, scores, weights))
-    return [_record("view alone", ("normal_auc", "mean"), interval, None, len(cases), METHOD)]
-
-
-def _place(real: RealSet) -> list[Record]:
-    """Pointing where the boxes of other patients are most often, without a look at the image."""
-    cases, size = real.records, real.pictures.pictures.shape[1]
+def _without_anatomy(real: RealSet, reading: pd.Series) -> list[Record]:
+    """Shortcuts, measured as the models are."""
+    records = []
+    for name, score in normality_shortcuts(real, folds=FOLDS).items():
+        found = normality(real, pd.DataFrame({"score": score}), reading)
+        for key, (value, resampled, n) in found.items():
+            interval = percentile_interval(value, resampled)
+            records.append(_record(name, key, interval, None, n, METHOD))
     grid = run_config(VARIANTS[0], head="cross_attention", seed=0).model.grid
-    boxes, classes = boxes_in_pixels(real, size), list(real.boxed)
-    fold = folds_of(cases, FOLDS, seed=0)
-    parts = []
-    for k in range(FOLDS):
-        own, others = (list(cases["study_id"][fold == k]), set(cases["study_id"][fold != k]))
-        known = {study: each for study, each in boxes.items() if study in others}
-        prior = place_prior(known, classes, grid, size)
-        maps = np.broadcast_to(prior, (len(own), *prior.shape))
-        parts.append(pointing_game(maps, own, classes, boxes, size))
-    hits = pd.concat(parts, ignore_index=True)
-    weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
-    found = bootstrap_pointing(hits, list(cases["study_id"]), weights, least=10)
-    return [
-        _record("place alone", ("pointing", label), percentile_interval(value, resampled), None,
-                len(hits) if label == "mean" else int((hits["label"] == label).sum()), METHOD)
-        for label, (value, resampled) in found.items()
-    ]  # fmt: skip
+    hits = pointing_shortcut(real, grid, folds=FOLDS)
+    for key, (value, resampled, n) in pointing(real, hits).items():
+        interval = percentile_interval(value, resampled)
+        records.append(_record("place alone", key, interval, None, n, METHOD))
+    return records
 
 
 def _record(

@@ -8,7 +8,7 @@ from offclip.evaluation.evidence import (
     read_evidence,
     write_evidence,
 )
-from offclip.evaluation.grounding import bootstrap_pointing, pointing_game
+from offclip.evaluation.grounding import bootstrap_pointing, place_prior, pointing_game
 from offclip.evaluation.maps import attention_maps
 from offclip.evaluation.metrics import (
     Interval,
@@ -42,6 +42,7 @@ __all__ = [
     "measure",
     "measure_normality",
     "percentile_interval",
+    "place_prior",
     "pointing_game",
     "questions",
     "read_evidence",

@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offclip.evaluation import bootstrap_pointing, pointing_game, stratified_weights
-from offclip.evaluation.grounding import place_prior
+from offclip.evaluation import (
+    bootstrap_pointing,
+    place_prior,
+    pointing_game,
+    stratified_weights,
+)
 
 IDS = [f"s{i}" for i in range(30)]
 
