@@ -5,7 +5,7 @@
 ``DIR`` is a folder that ``offclip.data.nih.read_nih`` reads. Each variant is cross-fitted over
 patients, from scratch and from the weights of its phantom run (which has to be there, see
 benchmarks/study.yaml). Beside them the phantom run as it is, and what needs no look at the anatomy
-(``offclip.study.shortcuts``).
+(``offclip.study.shortcuts``). With ``--equalise`` every picture gets the same histogram first.
 A seed draws weights, folds and captions. Intervals resample patients, those over seeds the seeds
 as well. Measured: normality by NIH's labels (each prompt, and minus the mean of the findings),
 within views, by RSNA's readers; classes with ten images; pointing into the boxes.
@@ -14,7 +14,7 @@ within views, by RSNA's readers; classes with ten images; pointing into the boxe
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from multiprocessing import get_context
@@ -73,6 +73,7 @@ def main() -> None:
     parser = study_parser(__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of the radiographs")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--equalise", action="store_true", help="flat histograms of grey values")
     options = parser.parse_args()
     material = material_of(options)
     starts = {
@@ -80,14 +81,18 @@ def main() -> None:
         for variant in VARIANTS
         for seed in options.seeds
     }
-    reals = {seed: real_set(options.images, material, seed=seed) for seed in options.seeds}
+    reals = {
+        seed: real_set(options.images, material, seed=seed, equalise=options.equalise)
+        for seed in options.seeds
+    }
     jobs = [
         (variant, pretrained, seed)
         for seed in options.seeds
         for variant in VARIANTS
         for pretrained in (False, True)
     ]
-    fit = partial(_fit, {k: real for k, (real, _) in reals.items()}, starts, options.out / "real")
+    out = options.out / ("real_equalised" if options.equalise else "real")
+    fit = partial(_fit, {k: real for k, (real, _) in reals.items()}, starts, out)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         fitted = dict(zip(jobs, pool.map(fit, jobs), strict=True))
     found: dict[str, list[Answered]] = {}
@@ -108,6 +113,8 @@ def main() -> None:
         records += _records(name, ours)
     for name, other in compared():
         records += _differences(name, other, found)
+    if options.equalise:
+        records = [replace(record, variant=f"{record.variant}, equalised") for record in records]
     for record in records:
         if record.seed is None and record.detail.endswith(("mean", "all")):
             print(f"{record.variant:32} {record.metric:36} {record.detail:40} "
@@ -122,13 +129,17 @@ def compared() -> list[tuple[str, str]]:
     return pairs + started + [(f"{name}, from phantoms", name) for name in VARIANTS]
 
 
-def real_set(folder: Path, material: Material, *, seed: int) -> tuple[RealSet, pd.Series]:
+def real_set(
+    folder: Path, material: Material, *, seed: int, equalise: bool = False
+) -> tuple[RealSet, pd.Series]:
     """The images with text of training reports, and RSNA's reading."""
     records, reading = read_nih(folder)
     reports = material.records[material.records["split"] == "train"]
     records = captioned(records, reports, seed=seed)
     size = run_config("offclip", head="cross_attention", seed=seed).model.image_size
-    pixels = np.stack([read_picture(folder / name, size) for name in records["image"]])
+    pixels = np.stack(
+        [read_picture(folder / name, size, equalise=equalise) for name in records["image"]]
+    )
     manifest = load_manifest(DATASET)
     asked = Protocol(manifest.prompts, manifest.normal_prompts)
     return RealSet(records, Pictures(list(records["study_id"]), pixels), asked, BOXED), reading

@@ -41,3 +41,20 @@ def test_what_cannot_be_read_is_named(tmp_path):
         read_picture(deep, 8)
     with pytest.raises(FileNotFoundError, match="none.png"):
         read_picture(tmp_path / "none.png", 8)
+
+
+def test_equalised_pictures_share_a_histogram_whatever_their_brightness(tmp_path):
+    generator = np.random.default_rng(0)
+    pixels = generator.normal(90, 8, (64, 128)).astype(np.uint8)
+    found = []
+    for name, change in (("dark", pixels), ("bright", (1.5 * pixels + 60).astype(np.uint8))):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(change).save(path)
+        found.append(read_picture(path, 64, equalise=True))
+    for picture in found:
+        assert not picture[:16].any() and not picture[48:].any()  # padding stays black
+        counts = np.histogram(picture[16:48], bins=8, range=(0, 256))[0]
+        assert np.abs(counts - 32 * 64 / 8).max() < 150
+    assert (
+        np.abs(found[0].astype(int) - found[1].astype(int)).mean() < 4
+    )  # of 255; 105 apart as they were
