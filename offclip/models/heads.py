@@ -1,6 +1,8 @@
 """Heads: from the features of N images and T texts to both score matrices."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -51,7 +53,7 @@ class FusionLayer(nn.Module):
     carries but never uses; it is left out.
     """
 
-    def __init__(self, dim: int, heads: int):
+    def __init__(self, dim: int, heads: int, feedforward: int):
         super().__init__()
         self.heads = heads
         self.norm2 = nn.LayerNorm(dim)
@@ -60,8 +62,8 @@ class FusionLayer(nn.Module):
         self.value = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, dim)
         self.norm3 = nn.LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, 2 * dim)
-        self.linear2 = nn.Linear(2 * dim, dim)
+        self.linear1 = nn.Linear(dim, feedforward)
+        self.linear2 = nn.Linear(feedforward, dim)
         for linear in (self.query, self.key, self.value, self.out):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -102,20 +104,42 @@ class CrossAttentionHead(nn.Module):
 
     Memory: the pooled vector and the tokens of one side; query: the pooled vector of the other.
     Both pass one shared LayerNorm, which also closes the decoder; a small ReLU network makes the
-    score (Lai et al. 2024). Deviations: padded words are masked (CARZero attends them), a learned
-    factor scales the score, and the sizes.
+    score (Lai et al. 2024). Deviations: masked tokens are not attended (CARZero attends padding),
+    and a learned factor can scale the score.
+
+    Args:
+        dim: of all tokens.
+        heads: of the attention; divides ``dim``.
+        layers: at least 1.
+        feedforward: width inside a layer.
+        hidden: widths of the score network between ``dim`` and 1.
+        score_scale: first value of the learned factor; default: no factor, as published.
+        score_bias: first value of the score's bias, in units of the score; default: drawn.
     """
 
-    def __init__(self, config: ModelConfig):
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        layers: int,
+        feedforward: int,
+        hidden: Sequence[int],
+        score_scale: float | None = None,
+        score_bias: float | None = None,
+    ):
         super().__init__()
-        self.norm = nn.LayerNorm(config.dim)
-        self._layers = [FusionLayer(config.dim, config.heads) for _ in range(config.fusion_layers)]
+        self.norm = nn.LayerNorm(dim)
+        self._layers = [FusionLayer(dim, heads, feedforward) for _ in range(layers)]
         self.layers = nn.ModuleList(self._layers)
-        last = nn.Linear(config.dim, 1)
-        self.mlp_head = nn.Sequential(nn.Linear(config.dim, config.dim), nn.ReLU(), last)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(config.score_scale)))
-        if config.score_bias is not None:
-            nn.init.constant_(last.bias, config.score_bias / config.score_scale)
+        last = nn.Linear(hidden[-1], 1)
+        steps = [(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise((dim, *hidden))]
+        self.mlp_head = nn.Sequential(*(module for step in steps for module in step), last)
+        self.log_scale = (
+            None if score_scale is None else nn.Parameter(torch.tensor(math.log(score_scale)))
+        )
+        if score_bias is not None:
+            nn.init.constant_(last.bias, score_bias / (score_scale or 1.0))
 
     def _prepare(self, side: Features, other: Features) -> tuple[Tensor, Tensor, Tensor]:
         memory = self.norm(torch.cat([side.pooled[:, None], side.tokens], dim=1))
@@ -127,7 +151,8 @@ class CrossAttentionHead(nn.Module):
         x, memory, mask = self._prepare(side, other)
         for layer in self._layers:
             x = layer(x, memory, mask)
-        return self.log_scale.exp() * self.mlp_head(self.norm(x)).squeeze(2)
+        scores: Tensor = self.mlp_head(self.norm(x)).squeeze(2)
+        return scores if self.log_scale is None else self.log_scale.exp() * scores
 
     def _maps(self, side: Features, other: Features) -> Float[Tensor, "layer side other token"]:
         x, memory, mask = self._prepare(side, other)

@@ -10,31 +10,28 @@ from offclip.models.towers import Features, ImageTower, TextTower
 from offclip.scores import PairScores
 
 
-class ImageTextModel(nn.Module):
-    """Scores every image of a batch with every text of a batch."""
+class PairModel(nn.Module):
+    """Scores every image of a batch with every text of a batch: two towers and a head."""
 
-    def __init__(self, config: ModelConfig, vocabulary: int):
-        super().__init__()
-        self.config = config
-        self.image_tower = ImageTower(config)
-        self.text_tower = TextTower(config, vocabulary)
-        self.head: CosineHead | CrossAttentionHead = (
-            CosineHead(config) if config.head == "cosine" else CrossAttentionHead(config)
-        )
+    image_tower: nn.Module
+    text_tower: nn.Module
+    head: CosineHead | CrossAttentionHead
 
-    def encode_images(self, images: Float[Tensor, "image 1 height width"]) -> Features:
+    def encode_images(self, images: Float[Tensor, "image channel height width"]) -> Features:
         """Pooled vector and patch tokens of each image."""
-        return self.image_tower(images)
+        features: Features = self.image_tower(images)
+        return features
 
     def encode_texts(
         self, input_ids: Int[Tensor, "text token"], attention_mask: Int[Tensor, "text token"]
     ) -> Features:
         """Pooled vector and word tokens of each text."""
-        return self.text_tower(input_ids, attention_mask)
+        features: Features = self.text_tower(input_ids, attention_mask)
+        return features
 
     def forward(
         self,
-        images: Float[Tensor, "image 1 height width"],
+        images: Float[Tensor, "image channel height width"],
         input_ids: Int[Tensor, "text token"],
         attention_mask: Int[Tensor, "text token"],
     ) -> PairScores:
@@ -43,7 +40,7 @@ class ImageTextModel(nn.Module):
 
     def with_tokens(
         self,
-        images: Float[Tensor, "pair 1 height width"],
+        images: Float[Tensor, "pair channel height width"],
         input_ids: Int[Tensor, "pair token"],
         attention_mask: Int[Tensor, "pair token"],
     ) -> tuple[PairScores, Float[Tensor, "pair token patch"]]:
@@ -59,7 +56,7 @@ class ImageTextModel(nn.Module):
 
     def scores(
         self,
-        images: Float[Tensor, "image 1 height width"],
+        images: Float[Tensor, "image channel height width"],
         input_ids: Int[Tensor, "text token"],
         attention_mask: Int[Tensor, "text token"],
     ) -> PairScores:
@@ -68,10 +65,35 @@ class ImageTextModel(nn.Module):
 
     def attention(
         self,
-        images: Float[Tensor, "image 1 height width"],
+        images: Float[Tensor, "image channel height width"],
         input_ids: Int[Tensor, "text token"],
         attention_mask: Int[Tensor, "text token"],
     ) -> AttentionMaps:
         """Where each text looks in each image, and each image in each text, layer by layer."""
         texts = self.encode_texts(input_ids, attention_mask)
         return self.head.attention(self.encode_images(images), texts)
+
+
+class ImageTextModel(PairModel):
+    """The small model that the book trains."""
+
+    image_tower: ImageTower
+
+    def __init__(self, config: ModelConfig, vocabulary: int):
+        super().__init__()
+        self.config = config
+        self.image_tower = ImageTower(config)
+        self.text_tower = TextTower(config, vocabulary)
+        self.head = CosineHead(config) if config.head == "cosine" else _cross_attention(config)
+
+
+def _cross_attention(config: ModelConfig) -> CrossAttentionHead:
+    return CrossAttentionHead(
+        config.dim,
+        heads=config.heads,
+        layers=config.fusion_layers,
+        feedforward=2 * config.dim,
+        hidden=(config.dim,),
+        score_scale=config.score_scale,
+        score_bias=config.score_bias,
+    )
