@@ -2,6 +2,13 @@
 
 from offclip.models.config import ModelConfig
 from offclip.models.model import ImageTextModel
+from offclip.models.published import (
+    PublishedCARZero,
+    PublishedConfig,
+    load_image_tower,
+    load_published,
+    published_preprocess,
+)
 from offclip.models.saved import load_model, load_weights, save_model, save_weights
 from offclip.models.tokenizer import tokenize, train_tokenizer
 from offclip.models.towers import Features
@@ -10,8 +17,13 @@ __all__ = [
     "Features",
     "ImageTextModel",
     "ModelConfig",
+    "PublishedCARZero",
+    "PublishedConfig",
+    "load_image_tower",
     "load_model",
+    "load_published",
     "load_weights",
+    "published_preprocess",
     "save_model",
     "save_weights",
     "tokenize",

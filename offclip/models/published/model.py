@@ -1,0 +1,133 @@
+"""The published architecture: ViT-B/16, BERT-base and four layers of cross-attention."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import BertConfig, PreTrainedTokenizerBase, ViTConfig, ViTModel
+
+from offclip.models.heads import CrossAttentionHead
+from offclip.models.model import PairModel
+from offclip.models.published.text import PublishedTextTower, published_tokens
+from offclip.models.towers import Features
+
+
+@dataclass(frozen=True)
+class PublishedConfig:
+    """Sizes; the defaults are the published ones, where only the vocabulary varies.
+
+    Attributes:
+        vocabulary: tokens of the text side.
+        dim: of all tokens.
+        layers: of each tower.
+        heads: of each tower; divides ``dim``.
+        feedforward: width inside a tower's layer.
+        image_size: side of the input in pixels.
+        patch_size: side of a patch in pixels.
+        positions: of BERT, at least ``text_length``.
+        text_length: slots of a text.
+        fusion_layers: of the head.
+        fusion_heads: of the head; divides ``dim``.
+        fusion_feedforward: width inside the head's layers.
+        hidden: widths of the score network.
+    """
+
+    vocabulary: int
+    dim: int = 768
+    layers: int = 12
+    heads: int = 12
+    feedforward: int = 3072
+    image_size: int = 224
+    patch_size: int = 16
+    positions: int = 512
+    text_length: int = 97
+    fusion_layers: int = 4
+    fusion_heads: int = 4
+    fusion_feedforward: int = 1024
+    hidden: tuple[int, ...] = (1024, 512, 256)
+
+
+class PublishedImageTower(nn.Module):
+    """A vision transformer: the class token is the pooled vector, the patches the tokens."""
+
+    def __init__(self, config: PublishedConfig):
+        super().__init__()
+        self.size = config.image_size
+        self.model = ViTModel(
+            ViTConfig(
+                hidden_size=config.dim,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                intermediate_size=config.feedforward,
+                image_size=config.image_size,
+                patch_size=config.patch_size,
+                layer_norm_eps=1e-6,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            ),
+            add_pooling_layer=False,
+        )
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Features:
+        """Encode images as :func:`published_preprocess` gives them."""
+        if images.shape[-2:] != (self.size, self.size):
+            raise ValueError(
+                f"images: expected {self.size}×{self.size} pixels, got "
+                f"{tuple(images.shape[-2:])}; use published_preprocess"
+            )
+        tokens = self.model(images).last_hidden_state
+        patches = tokens[:, 1:]
+        mask = patches.new_ones(patches.shape[:2], dtype=bool)
+        return Features(tokens[:, 0], patches, mask)
+
+
+class PublishedCARZero(PairModel):
+    """CARZero, and OFF-CLIP, which kept its architecture: the functions of the published code.
+
+    Reproduced: padding slots are averaged into the text vector and attended by the images, word
+    pieces are summed into words, the scores have no scale. Left out: parameters that the published
+    forward pass never uses (the layers' self-attention and ``norm1``, ``logit_scale``, BERT's
+    pooler).
+
+    Args:
+        config: sizes.
+        tokenizer: of the text side; needed before texts are.
+    """
+
+    image_tower: PublishedImageTower
+    text_tower: PublishedTextTower
+    head: CrossAttentionHead
+
+    def __init__(self, config: PublishedConfig, tokenizer: PreTrainedTokenizerBase | None = None):
+        super().__init__()
+        self.config, self.tokenizer = config, tokenizer
+        self.image_tower = PublishedImageTower(config)
+        bert = BertConfig(
+            vocab_size=config.vocabulary,
+            hidden_size=config.dim,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feedforward,
+            max_position_embeddings=config.positions,
+        )
+        self.text_tower = PublishedTextTower(bert, config.text_length)
+        if tokenizer is not None:
+            self.text_tower.use_vocabulary(tokenizer)
+        self.head = CrossAttentionHead(
+            config.dim,
+            heads=config.fusion_heads,
+            layers=config.fusion_layers,
+            feedforward=config.fusion_feedforward,
+            hidden=config.hidden,
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask`` of texts, cleaned as published.
+
+        Raises:
+            ValueError: there is no tokenizer, or nothing is left of a text.
+        """
+        if self.tokenizer is None:
+            raise ValueError("tokenizer: needed to read texts; give it to load_published")
+        return published_tokens(self.tokenizer, texts, self.config.text_length)

@@ -1,0 +1,40 @@
+"""From a grey picture to the input of the published model."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+MEAN, STD = 0.4978, 0.2449
+LONGER_SIDE, CROP = 256, 224
+
+
+def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
+    """Longer side to 256 by areas, zeros around, the middle 224, one mean and deviation.
+
+    As CARZero's data module does it: OpenCV's ``INTER_AREA`` on 8-bit grey (Pillow's box filter
+    differs by up to 22 grey levels), the shorter side rounded down, the odd pixel of the padding
+    right or below. The crop takes 16 pixels from each side of the padded square.
+
+    Args:
+        image: (height, width) of uint8, grey.
+
+    Raises:
+        ValueError: not one grey 8-bit picture, or one so narrow that nothing is left of it.
+    """
+    if image.ndim != 2 or image.dtype != np.uint8:
+        raise ValueError(
+            "image: expected (height, width) of uint8, grey values from 0 to 255, got "
+            f"{image.shape} of {image.dtype}; window it to 8 bits first"
+        )
+    longer = max(image.shape, default=0)
+    height, width = (side * LONGER_SIDE // max(longer, 1) for side in image.shape)
+    if not height or not width:
+        raise ValueError(f"image: {image.shape} leaves no pixel at a longer side of {LONGER_SIDE}")
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    square = np.zeros((LONGER_SIDE, LONGER_SIDE), dtype=np.uint8)
+    top, left = (LONGER_SIDE - height) // 2, (LONGER_SIDE - width) // 2
+    square[top : top + height, left : left + width] = small
+    edge = (LONGER_SIDE - CROP) // 2
+    middle = square[edge : edge + CROP, edge : edge + CROP]
+    scaled = (middle.astype(np.float32) / 255 - MEAN) / STD
+    return np.broadcast_to(scaled.astype(np.float32), (3, CROP, CROP)).copy()
