@@ -1,6 +1,5 @@
 """From a grey picture to the input of the published model."""
 
-import cv2
 import numpy as np
 from jaxtyping import Float32
 
@@ -21,6 +20,8 @@ def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
     Raises:
         ValueError: not one grey 8-bit picture, or one so narrow that nothing is left of it.
     """
+    import cv2
+
     if image.ndim != 2 or image.dtype != np.uint8:
         raise ValueError(
             "image: expected (height, width) of uint8, grey values from 0 to 255, got "
