@@ -46,8 +46,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=0)
         command.set_defaults(call=call)
         if name == "predict":
-            command.add_argument("images", nargs="+", help="8-bit PNG or JPEG files")
+            command.add_argument("images", nargs="+", help="DICOM, PNG, JPEG files; folders")
             command.add_argument("--model", help="folder of an exported model, in place of a run")
+            command.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, likewise")
+            command.add_argument("--tokenizer", help="of the checkpoint: folder or vocab.txt")
+            command.add_argument("--csv", help="write the scores to this file")
             command.add_argument("--prompt", action="append", required=True, help="may be repeated")
 
     study = commands.add_parser("study", help="train variants over seeds, write evidence records")
@@ -153,22 +156,49 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    import numpy as np
+    from offclip.files import write_text
+    from offclip.study.predict import image_files, predict
+
+    found = predict(*_scorer(options), options.prompt, image_files(options.images))
+    if options.csv:
+        write_text(Path(options.csv), found.table.to_csv(index_label="file"))
+        print(f"wrote {options.csv}, {len(found.table)} images")
+    elif len(found.table):
+        print(found.table.round(3).to_string())
+    if found.refused:
+        count = len(found.refused) + len(found.table)
+        reasons = "\n  ".join(found.refused.values())
+        raise ValueError(f"{len(found.refused)} of {count} images not scored:\n  {reasons}")
+
+
+def _scorer(options: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """Model, preparation of a picture and tokens of the prompts."""
+    import torch
 
     from offclip.data.batches import to_tensor
-    from offclip.data.pictures import read_picture
-    from offclip.evaluation import score_table
-    from offclip.models import load_model
+    from offclip.data.pictures import square_picture
+    from offclip.evaluation import prompt_tokens
+    from offclip.models import load_model, load_published, published_preprocess
     from offclip.study import load_model as load_run
 
+    if options.checkpoint and options.model:
+        raise ValueError("--checkpoint, --model: expected one of them, got both")
+    if options.checkpoint:
+        published = load_published(options.checkpoint, options.tokenizer)
+        return (
+            published,
+            lambda grey: torch.from_numpy(published_preprocess(grey)),
+            published.tokenize(options.prompt),
+        )
     model, tokenizer = (
         load_model(options.model) if options.model else load_run(_finished(options)[0])
     )
-    pictures = [read_picture(path, model.config.image_size) for path in options.images]
-    table = score_table(
-        model, tokenizer, to_tensor(np.stack(pictures)), options.images, options.prompt
+    size = model.config.image_size
+    return (
+        model,
+        lambda grey: to_tensor(square_picture(grey, size)[None])[0],
+        prompt_tokens(tokenizer, options.prompt),
     )
-    print(table.round(3).to_string())
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -72,6 +72,36 @@ def test_export_then_predict_with_the_model(world, capsys, tmp_path):
     assert "expected a saved model" in capsys.readouterr().err
 
 
+def test_predict_reads_folders_writes_a_table_and_names_what_it_refused(world, capsys, tmp_path):
+    import numpy as np
+    import pandas as pd
+    from PIL import Image
+
+    folder, table = tmp_path / "images", tmp_path / "scores.csv"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("b.png", "deep/a.jpg"):
+        Image.fromarray(np.full((80, 60), 90, dtype=np.uint8)).save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    assert main(["train", *world]) == 0
+    command = ["predict", *world, str(folder), "--prompt", "there is cardiomegaly"]
+    assert main([*command, "--csv", str(table)]) == 0
+    scores = pd.read_csv(table, index_col="file")
+    assert list(scores.index) == [str(folder / "b.png"), str(folder / "deep" / "a.jpg")]
+    assert list(scores.columns) == ["there is cardiomegaly"] and scores.notna().all().all()
+    (folder / "broken.png").write_bytes(b"nothing")
+    assert main([*command, "--csv", str(table)]) == 1
+    told = capsys.readouterr()
+    assert "2 images" in told.out and "1 of 3 images not scored" in told.err
+    assert "broken.png: expected a DICOM, PNG or JPEG" in told.err
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", *world, str(tmp_path / "empty"), "--prompt", "there is edema"]) == 1
+    assert "no image in this folder" in capsys.readouterr().err
+    both = ["--checkpoint", "x.pt", "--model", "y"]
+    assert main([*command, *both]) == 1 and "expected one of them" in capsys.readouterr().err
+    assert main([*command, "--checkpoint", str(tmp_path / "x.pt")]) == 1
+    assert "x.pt: expected a checkpoint" in capsys.readouterr().err
+
+
 def test_study_writes_records(world, tmp_path):
     path = tmp_path / "records.json"
     command = ["study", *world, "--variants", "infonce@raw", "offclip", "--seeds", "0", "1"]

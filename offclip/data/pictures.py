@@ -9,16 +9,18 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from scipy.stats import rankdata
 
+from offclip.data.dicom import is_dicom, read_dicom
+
 _EIGHT_BIT = ("1", "L", "P", "RGB", "RGBA", "LA")
 
 
 def read_picture(
     path: str | Path, size: int, *, equalise: bool = False
 ) -> UInt8[np.ndarray, "size size"]:
-    """Read an 8-bit image as grey, padded with black to a square and averaged down to ``size``.
+    """Read an image as grey, padded with black to a square and averaged down to ``size``.
 
     Args:
-        path: of the image.
+        path: of the image, see :func:`read_grey`.
         size: side in pixels.
         equalise: give every picture the same flat histogram, each grey value its rank, padding
             apart. What brightness and contrast tell of a scanner is gone, and with it what they
@@ -26,9 +28,33 @@ def read_picture(
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: not an image, a damaged or enormous one, or one with more than 8 bits; the
+        ValueError: it cannot be read as grey; the message names the file.
+    """
+    return square_picture(read_grey(path), size, equalise=equalise)
+
+
+def square_picture(
+    grey: UInt8[np.ndarray, "height width"], size: int, *, equalise: bool = False
+) -> UInt8[np.ndarray, "size size"]:
+    """A grey picture padded with black to a square and averaged down; see :func:`read_picture`."""
+    whole = Image.fromarray(grey)
+    small = ImageOps.contain(whole, (size, size), method=Image.Resampling.BOX)
+    if equalise:
+        ranks = rankdata(np.asarray(small)).reshape(small.size[::-1])
+        small = Image.fromarray((255 * ranks / ranks.size).astype(np.uint8))
+    return np.asarray(ImageOps.pad(small, (size, size), color=0))
+
+
+def read_grey(path: str | Path) -> UInt8[np.ndarray, "height width"]:
+    """Read a DICOM file, or an 8-bit PNG or JPEG, as grey at its own size.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: not an image, a damaged or enormous one, or a PNG with more than 8 bits; the
             message names the file.
     """
+    if is_dicom(path):
+        return read_dicom(path)
     try:
         with Image.open(path) as image:
             if image.mode not in _EIGHT_BIT:
@@ -36,18 +62,14 @@ def read_picture(
                     f"{path}: expected 8 bits a pixel, got mode {image.mode}; window it to 8 bits "
                     "first, as a viewer does"
                 )
-            grey = image.convert("L")
+            return np.asarray(image.convert("L"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: expected an image file, got nothing there") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(
-            f"{path}: expected a PNG or JPEG image, got something else or a damaged one ({error})"
+            f"{path}: expected a DICOM, PNG or JPEG image, got something else or a damaged one "
+            f"({error})"
         ) from error
-    small = ImageOps.contain(grey, (size, size), method=Image.Resampling.BOX)
-    if equalise:
-        ranks = rankdata(np.asarray(small)).reshape(small.size[::-1])
-        small = Image.fromarray((255 * ranks / ranks.size).astype(np.uint8))
-    return np.asarray(ImageOps.pad(small, (size, size), color=0))
 
 
 class Pictures:

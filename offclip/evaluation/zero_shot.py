@@ -11,6 +11,20 @@ from transformers import PreTrainedTokenizerBase
 from offclip.models import ImageTextModel, tokenize
 
 
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> dict[str, Tensor]:
+    """``input_ids`` and ``attention_mask`` of prompts.
+
+    Raises:
+        ValueError: the tokenizer knows no word of a prompt; the message names it.
+    """
+    tokens = tokenize(tokenizer, prompts)
+    known = tokens["input_ids"] != tokenizer.unk_token_id
+    for prompt, real, count in zip(prompts, known, tokens["attention_mask"], strict=True):
+        if real[: int(count.sum())].sum() <= 2:
+            raise ValueError(f"prompts: the tokenizer knows no word of {prompt!r}")
+    return tokens
+
+
 @torch.no_grad()
 def score_table(
     model: ImageTextModel,
@@ -35,11 +49,7 @@ def score_table(
         raise ValueError(f"ids: expected {len(images)}, one for each image, got {len(ids)}")
     device = next(model.parameters()).device
     model.eval()
-    tokens = tokenize(tokenizer, prompts)
-    known = tokens["input_ids"] != tokenizer.unk_token_id
-    for prompt, real, count in zip(prompts, known, tokens["attention_mask"], strict=True):
-        if real[: int(count.sum())].sum() <= 2:
-            raise ValueError(f"prompts: the tokenizer knows no word of {prompt!r}")
+    tokens = prompt_tokens(tokenizer, prompts)
     texts = model.encode_texts(**{name: value.to(device) for name, value in tokens.items()})
     rows = [
         model.head(model.encode_images(part.to(device)), texts).mean.float().cpu()

@@ -33,7 +33,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
     ):
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=f"{name}.*expected a PNG or JPEG"):
+        with pytest.raises(ValueError, match=f"{name}.*expected a DICOM, PNG or JPEG"):
             read_picture(path, 8)
     deep = tmp_path / "deep.png"
     Image.fromarray(np.full((8, 8), 3000, dtype=np.uint16)).save(deep)
