@@ -70,10 +70,20 @@ def scores(model, texts=("there is no effusion", "cardiomegaly is there")):
 
 def test_weights_come_back_under_published_names(model, tokenizer):
     again = model_of(weights_of(model), TINY)
-    again.text_tower.use_vocabulary(tokenizer)
-    again.tokenizer = tokenizer
+    again.use_tokenizer(tokenizer)
     assert torch.equal(scores(again).image_to_text, scores(model).image_to_text)
     assert torch.equal(scores(again).text_to_image, scores(model).text_to_image)
+
+
+def test_a_saved_model_comes_back_with_its_tokenizer(model, tmp_path):
+    model.save_pretrained(tmp_path / "kept")
+    assert (tmp_path / "kept" / "model.safetensors").is_file()
+    again = PublishedCARZero.from_pretrained(tmp_path / "kept")
+    assert again.config == TINY and not again.training
+    assert torch.equal(scores(again).image_to_text, scores(model).image_to_text)
+    model_of(weights_of(model), TINY).save_pretrained(tmp_path / "bare")
+    bare = PublishedCARZero.from_pretrained(tmp_path / "bare")
+    assert bare.tokenizer is None
 
 
 def test_word_pieces_are_summed_and_padding_is_averaged(model):

@@ -55,8 +55,7 @@ def load_published(
         tokenizer = _beside(Path(source))
     model = model_of(weights, PublishedConfig(vocabulary=len(weights[WORDS])))
     if tokenizer is not None:
-        model.tokenizer = _tokenizer(tokenizer)
-        model.text_tower.use_vocabulary(model.tokenizer)
+        model.use_tokenizer(_tokenizer(tokenizer))
     return model
 
 

@@ -2,15 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from huggingface_hub import PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import BertConfig, PreTrainedTokenizerBase, ViTConfig, ViTModel
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    PreTrainedTokenizerBase,
+    ViTConfig,
+    ViTModel,
+)
 
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.model import PairModel
 from offclip.models.published.text import PublishedTextTower, published_tokens
 from offclip.models.towers import Features
+
+TOKENIZER = "tokenizer"
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,10 @@ class PublishedConfig:
     fusion_layers: int = 4
     fusion_heads: int = 4
     fusion_feedforward: int = 1024
-    hidden: tuple[int, ...] = (1024, 512, 256)
+    hidden: Sequence[int] = (1024, 512, 256)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON knows lists only
 
 
 class PublishedImageTower(nn.Module):
@@ -82,13 +96,16 @@ class PublishedImageTower(nn.Module):
         return Features(tokens[:, 0], patches, mask)
 
 
-class PublishedCARZero(PairModel):
+class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
     """CARZero, and OFF-CLIP, which kept its architecture: the functions of the published code.
 
     Reproduced: padding slots are averaged into the text vector and attended by the images, word
     pieces are summed into words, the scores have no scale. Left out: parameters that the published
     forward pass never uses (the layers' self-attention and ``norm1``, ``logit_scale``, BERT's
     pooler).
+
+    ``save_pretrained(folder)`` writes ``model.safetensors``, ``config.json`` and ``tokenizer/``;
+    ``from_pretrained`` reads such a folder, or one from the Hugging Face hub.
 
     Args:
         config: sizes.
@@ -101,7 +118,7 @@ class PublishedCARZero(PairModel):
 
     def __init__(self, config: PublishedConfig, tokenizer: PreTrainedTokenizerBase | None = None):
         super().__init__()
-        self.config, self.tokenizer = config, tokenizer
+        self.config, self.tokenizer = config, None
         self.image_tower = PublishedImageTower(config)
         bert = BertConfig(
             vocab_size=config.vocabulary,
@@ -113,7 +130,7 @@ class PublishedCARZero(PairModel):
         )
         self.text_tower = PublishedTextTower(bert, config.text_length)
         if tokenizer is not None:
-            self.text_tower.use_vocabulary(tokenizer)
+            self.use_tokenizer(tokenizer)
         self.head = CrossAttentionHead(
             config.dim,
             heads=config.fusion_heads,
@@ -121,6 +138,32 @@ class PublishedCARZero(PairModel):
             feedforward=config.fusion_feedforward,
             hidden=config.hidden,
         )
+
+    def use_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Read texts with this tokenizer from now on.
+
+        Raises:
+            ValueError: it does not fit the weights.
+        """
+        self.text_tower.use_vocabulary(tokenizer)
+        self.tokenizer = tokenizer
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        super()._save_pretrained(save_directory)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(save_directory / TOKENIZER)
+
+    @classmethod
+    def _from_pretrained(cls, **settings: Any) -> "PublishedCARZero":
+        model: PublishedCARZero = super()._from_pretrained(**settings)
+        source = settings["model_id"]
+        where = {"subfolder": TOKENIZER} | {
+            name: settings[name]
+            for name in ("revision", "cache_dir", "force_download", "local_files_only", "token")
+        }
+        if not Path(source).is_dir() or (Path(source) / TOKENIZER).is_dir():
+            model.use_tokenizer(AutoTokenizer.from_pretrained(source, **where))
+        return model
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask`` of texts, cleaned as published.
