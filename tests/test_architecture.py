@@ -30,9 +30,13 @@ ALLOWED = {
 }
 CORE = ("losses", "models", "training", "phantom", "evaluation")
 CORE_PACKAGES = (
-    "torch transformers accelerate safetensors numpy scipy pandas pyarrow sklearn jaxtyping".split()
-)
-CORE_DISTRIBUTIONS = [{"sklearn": "scikit-learn"}.get(name, name) for name in CORE_PACKAGES]
+    "torch transformers huggingface_hub accelerate safetensors numpy scipy pandas pyarrow sklearn "
+    "jaxtyping"
+).split()
+CORE_DISTRIBUTIONS = [
+    {"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}.get(name, name)
+    for name in CORE_PACKAGES
+]
 
 # Hides every installed package outside the closure of the core's requirements, then imports.
 IMPORT_CORE = """

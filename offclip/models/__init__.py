@@ -1,5 +1,6 @@
 """Towers, heads and their tokenizer. Imports :mod:`offclip.scores`; knows no data."""
 
+from offclip.models.backbones import BackboneModel, TextBackbone, VisionBackbone
 from offclip.models.config import ModelConfig
 from offclip.models.model import ImageTextModel
 from offclip.models.published import (
@@ -14,11 +15,14 @@ from offclip.models.tokenizer import tokenize, train_tokenizer
 from offclip.models.towers import Features
 
 __all__ = [
+    "BackboneModel",
     "Features",
     "ImageTextModel",
     "ModelConfig",
     "PublishedCARZero",
     "PublishedConfig",
+    "TextBackbone",
+    "VisionBackbone",
     "load_image_tower",
     "load_model",
     "load_published",
