@@ -1,6 +1,7 @@
 """The published model: reference values, strict names, nothing pickled is run."""
 
 import json
+import pickle
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,12 @@ def test_files_of_all_kinds_are_read_and_nothing_in_them_is_run(tmp_path, model)
         found = _weights(tmp_path / name)
         assert set(found) == set(weights), name
         assert all(torch.equal(found[key], weights[key]) for key in weights)
+    old = tmp_path / "old.pth"  # before PyTorch 1.6
+    torch.save({"state_dict": weights, **extra}, old, _use_new_zipfile_serialization=False)
+    assert set(_weights(old)) == set(weights)
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil(trap)))
+    with pytest.raises(ValueError, match="evil.pth: not a checkpoint"):
+        load_published(tmp_path / "evil.pth")
     assert not trap.exists()
     torch.load(tmp_path / "lightning.ckpt", weights_only=False)
     assert trap.exists(), "the trap works"

@@ -173,7 +173,12 @@ class _Unpickler(pickle.Unpickler):
         return _SAFE.get((module, name), _Skipped)
 
 
-_INERT = SimpleNamespace(Unpickler=_Unpickler, load=pickle.load, __name__="inert")
+def _load(file: Any, **settings: Any) -> Any:
+    """As ``pickle.load``; PyTorch reads files of its older format with it."""
+    return _Unpickler(file, **settings).load()
+
+
+_INERT = SimpleNamespace(Unpickler=_Unpickler, load=_load, __name__="inert")
 
 
 def _check(weights: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> None:
