@@ -14,7 +14,7 @@ def ledger_table(records: pd.DataFrame) -> str:
     """Markdown table of claims; the verdicts follow from the intervals, by :func:`verdict`."""
     study = of_the_study(records)
     study = study[study["head"] == "cross_attention"]
-    real = records[records["split"] == "cross-fitted"]
+    real = records[records["variant"].str.endswith(", equalised")]
     rows = [*_on_phantoms(study), *(_on_radiographs(real) if len(real) else [])]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([HEADER, "|---|---|---|---|", *lines])
@@ -105,7 +105,8 @@ def _on_radiographs(real: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     return [
         (
             "The same on real radiographs: normality.",
-            f"710 of NIH's, borrowed text, from phantom weights: mean over the prompts {normal}.",
+            "710 of NIH's with equal histograms and borrowed text, from phantom weights: mean over "
+            f"the prompts {normal}.",
             on_normal,
             where,
         ),
