@@ -4,7 +4,6 @@ Also what tests of several folders share: the curated reports, and a real browse
 """
 
 import shutil
-import time
 
 import pytest
 from jaxtyping import install_import_hook
@@ -18,16 +17,14 @@ CHROMIUM = next(
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory):
-    """The curated real reports and the seconds that took; skips where they cannot be had."""
+    """The curated real reports; skips where they cannot be had."""
     from offclip.data import SourceUnreachable, curate, fetch  # after the hook
 
     try:
         path = fetch("openi_reports")
     except SourceUnreachable as error:
         pytest.skip(f"the reports cannot be fetched: {error}")
-    out = tmp_path_factory.mktemp("curated")
-    start = time.monotonic()
-    return curate(out, reports=path), time.monotonic() - start
+    return curate(tmp_path_factory.mktemp("curated"), reports=path)
 
 
 @pytest.fixture(scope="session")

@@ -194,12 +194,12 @@ def test_candidates_and_sample_of_known_reports():
 def test_the_committed_file_fits_the_real_reports(real):
     gold = read_gold(gold_path())
     assert gold["part"].value_counts().to_dict() == {"dev": 504, "spent": 756, "held_out": 508}
-    joined = join_gold(gold, real[0].records)
+    joined = join_gold(gold, real.records)
     assert (joined["text"].map(sentence_key) == gold["text_sha256"]).all()
-    train = real[0].records.query("split == 'train'")["sentences"].explode().dropna()
+    train = real.records.query("split == 'train'")["sentences"].explode().dropna()
     known = gold[gold["part"] != "held_out"]
     assert not set(known["text_sha256"]) & set(train.map(sentence_key))
-    unseen = without_reports_of(gold, real[0].records).query("split == 'train'")["sentences"]
+    unseen = without_reports_of(gold, real.records).query("split == 'train'")["sentences"]
     assert not set(gold["text_sha256"]) & set(unseen.explode().dropna().map(sentence_key))
     assert 0.7 * 2677 < len(unseen) < 2677 - 300
     assert set(PARTS) == set(gold["part"])

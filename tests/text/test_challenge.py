@@ -23,7 +23,7 @@ MISSED = {"sentence": ("sentence", "both"), "prompts": ("prompts", "both")}
 @pytest.fixture(scope="module", params=sorted(MISSED))
 def found(request, real):
     """The way, and whether each sentence is called as its label asks."""
-    classifier, prompter = real[0].classifier, RulePrompter()
+    classifier, prompter = real.classifier, RulePrompter()
     texts = [[text] if request.param == "sentence" else prompter(text) for text in SURE["sentence"]]
     called = [bool(t) and classifier.abnormal_probability(t).max() >= 0.5 for t in texts]
     return request.param, SURE["label"].eq("abnormal").to_numpy() == called
