@@ -81,7 +81,8 @@ def _on_phantoms(study: pd.DataFrame, tuned: pd.DataFrame) -> list[tuple[str, st
             "Anomalies are localised better.",
             f"Pointing {_mean(study, 'infonce')} for `infonce`, "
             f"{_mean(study, 'infonce+filter')} for `infonce+filter`, "
-            f"{_mean(study, 'offclip')} for `offclip`; chance {chance}. `offclip` minus "
+            f"{_mean(study, 'offclip')} for `offclip`; chance {chance}, a pointer that knows "
+            f"places and no image {_prior(study)}. `offclip` minus "
             f"`infonce` {_difference(study, 'pointing', 'infonce')}, minus `infonce+filter` "
             f"{_difference(study, 'pointing', 'infonce+filter')}.",
             _each(study, "pointing"),
@@ -160,6 +161,11 @@ def _difference(records: pd.DataFrame, metric: str, other: str) -> str:
 def _mean(records: pd.DataFrame, label: str, metric: str = "pointing") -> str:
     table = pooled(records, metric).query("detail == 'mean'").set_index("label")
     return f"{table.loc[label, 'value']:.3f}"
+
+
+def _prior(records: pd.DataFrame) -> str:
+    table = pooled(records, "pointing_by_map").set_index("detail")
+    return f"{table.loc['prior: mean', 'value']:.3f}"
 
 
 def _signed(row: pd.Series) -> str:
