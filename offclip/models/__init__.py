@@ -6,6 +6,7 @@ from offclip.models.model import ImageTextModel
 from offclip.models.published import (
     PublishedCARZero,
     PublishedConfig,
+    PublishedImageTower,
     load_image_tower,
     load_published,
     published_preprocess,
@@ -21,6 +22,7 @@ __all__ = [
     "ModelConfig",
     "PublishedCARZero",
     "PublishedConfig",
+    "PublishedImageTower",
     "TextBackbone",
     "VisionBackbone",
     "load_image_tower",

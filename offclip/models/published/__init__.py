@@ -1,12 +1,17 @@
 """CARZero as published, and the refined weights of OFF-CLIP: the same architecture."""
 
 from offclip.models.published.loading import load_image_tower, load_published
-from offclip.models.published.model import PublishedCARZero, PublishedConfig
+from offclip.models.published.model import (
+    PublishedCARZero,
+    PublishedConfig,
+    PublishedImageTower,
+)
 from offclip.models.published.preprocess import published_preprocess
 
 __all__ = [
     "PublishedCARZero",
     "PublishedConfig",
+    "PublishedImageTower",
     "load_image_tower",
     "load_published",
     "published_preprocess",
