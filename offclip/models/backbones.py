@@ -58,8 +58,7 @@ class VisionBackbone(nn.Module):
                 )
             patches = found[:, special:]
             pooled = found[:, 0] if special else patches.mean(dim=1)
-        mask = patches.new_ones(patches.shape[:2], dtype=torch.bool)
-        return Features(self.project(pooled), self.project(patches), mask)
+        return Features(self.project(pooled), self.project(patches))
 
 
 class TextBackbone(nn.Module):

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from offclip.models.config import ModelConfig
 from offclip.models.towers import Features
@@ -31,9 +33,15 @@ class CosineHead(nn.Module):
         self.bias = nn.Parameter(torch.tensor(config.score_bias or 0.0))
 
     def forward(self, images: Features, texts: Features) -> PairScores:
-        cosines = normalize(images.pooled, dim=1) @ normalize(texts.pooled, dim=1).T
-        scores = self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
+        scores = self.rows(images, texts.pooled)
         return PairScores(scores, scores.T)
+
+    def rows(
+        self, side: Features, queries: Float[Tensor, "other dim"]
+    ) -> Float[Tensor, "side other"]:
+        """Scores of each input of one side with each pooled vector of the other."""
+        cosines = normalize(side.pooled, dim=1) @ normalize(queries, dim=1).T
+        return self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
 
     def local(self, tokens: Float[Tensor, "*side dim"]) -> Float[Tensor, "*side dim"]:
         """Tokens in the space where words and patches are compared: as the towers give them."""
@@ -73,30 +81,68 @@ class FusionLayer(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "memory query dim"],
+        x: Float[Tensor, "#memory query dim"],
         memory: Float[Tensor, "memory token dim"],
-        mask: Bool[Tensor, "memory token"],
+        mask: Bool[Tensor, "memory token"] | None = None,
     ) -> Float[Tensor, "memory query dim"]:
+        """Queries that all memories share come once, and are projected once.
+
+        Args:
+            x: the queries.
+            memory: what they ask.
+            mask: True for tokens that are attended; default: all are.
+        """
+        query = self.query(self.norm2(x))
+        attend = self._absorbed if self._absorbs(x.shape[1], memory.shape[1]) else self._projected
+        x = x + self.out(attend(query, memory, mask))
+        return x + self.linear2(self.linear1(self.norm3(x)).relu())
+
+    def _absorbs(self, queries: int, tokens: int) -> bool:
+        """Whether few queries ask many tokens, so that :meth:`_absorbed` has less to multiply."""
+        dim = self.query.in_features
+        return queries * (dim + self.heads * tokens) < tokens * (dim + queries)
+
+    def _projected(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
         """Keys and values are made once for each memory and serve all its queries."""
         attended = scaled_dot_product_attention(
-            self._split(self.query(self.norm2(x))),
+            self._split(query).expand(len(memory), -1, -1, -1),
             self._split(self.key(memory)),
             self._split(self.value(memory)),
-            attn_mask=mask[:, None, None, :],
+            attn_mask=None if mask is None else mask[:, None, None, :],
         )
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.linear2(self.linear1(self.norm3(x)).relu())
+        return attended.transpose(1, 2).flatten(2)
+
+    def _absorbed(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        r"""The same, with no key and no value: their matrices move to the queries' side.
+
+        :math:`q \cdot W_k m = W_k^\top q \cdot m`, and a sum of values is the value of the sum. The
+        bias of the keys adds the same to all tokens of a memory, which a softmax does not see.
+        """
+        into = self.key.weight.unflatten(0, (self.heads, -1))
+        out = self.value.weight.unflatten(0, (self.heads, -1))
+        asked = torch.einsum("bhqc,hcd->bhqd", self._split(query), into).flatten(1, 2)
+        seen = scaled_dot_product_attention(
+            asked.expand(len(memory), -1, -1),
+            memory,
+            memory,
+            attn_mask=None if mask is None else mask[:, None, :],
+            scale=into.shape[1] ** -0.5,
+        ).unflatten(1, (self.heads, -1))
+        values = torch.einsum("bhqd,hcd->bqhc", seen, out).flatten(2)
+        return values + self.value.bias
 
     def weights(
         self,
-        x: Float[Tensor, "memory query dim"],
+        x: Float[Tensor, "#memory query dim"],
         memory: Float[Tensor, "memory token dim"],
-        mask: Bool[Tensor, "memory token"],
+        mask: Bool[Tensor, "memory token"] | None = None,
     ) -> Float[Tensor, "memory query token"]:
         """Attention weights of this layer, averaged over its heads."""
         query, key = self._split(self.query(self.norm2(x))), self._split(self.key(memory))
         logits = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
-        return logits.masked_fill(~mask[:, None, None, :], -torch.inf).softmax(dim=3).mean(dim=1)
+        if mask is not None:
+            logits = logits.masked_fill(~mask[:, None, None, :], -torch.inf)
+        return logits.softmax(dim=3).mean(dim=1)
 
 
 class CrossAttentionHead(nn.Module):
@@ -115,7 +161,13 @@ class CrossAttentionHead(nn.Module):
         hidden: widths of the score network between ``dim`` and 1.
         score_scale: first value of the learned factor; default: no factor, as published.
         score_bias: first value of the score's bias, in units of the score; default: drawn.
+
+    Attributes:
+        pairs_at_once: image-text pairs evaluated at a time, see :meth:`rows`. Lower it where memory
+            ends; scores and gradients stay the same up to rounding.
     """
+
+    pairs_at_once = 16_384
 
     def __init__(
         self,
@@ -141,21 +193,39 @@ class CrossAttentionHead(nn.Module):
         if score_bias is not None:
             nn.init.constant_(last.bias, score_bias / (score_scale or 1.0))
 
-    def _prepare(self, side: Features, other: Features) -> tuple[Tensor, Tensor, Tensor]:
+    def _memory(self, side: Features) -> tuple[Tensor, Tensor | None]:
         memory = self.norm(torch.cat([side.pooled[:, None], side.tokens], dim=1))
-        mask = torch.cat([side.mask.new_ones(len(side.mask), 1), side.mask], dim=1)
-        query = self.norm(other.pooled).expand(len(memory), -1, -1)
-        return query, memory, mask
+        if side.mask is None:
+            return memory, None
+        return memory, torch.cat([side.mask.new_ones(len(side.mask), 1), side.mask], dim=1)
 
-    def _direction(self, side: Features, other: Features) -> Float[Tensor, "side other"]:
-        x, memory, mask = self._prepare(side, other)
+    def _chunk(self, side: Features, queries: Float[Tensor, "other dim"]) -> Tensor:
+        memory, mask = self._memory(side)
+        x = self.norm(queries)[None]
         for layer in self._layers:
             x = layer(x, memory, mask)
         scores: Tensor = self.mlp_head(self.norm(x)).squeeze(2)
         return scores if self.log_scale is None else self.log_scale.exp() * scores
 
+    def rows(
+        self, side: Features, queries: Float[Tensor, "other dim"]
+    ) -> Float[Tensor, "side other"]:
+        """Scores of each memory of one side with each pooled vector of the other.
+
+        At most :attr:`pairs_at_once` pairs at a time, so that memory grows with the queries and not
+        with all pairs; several such chunks are computed once more in the backward pass.
+        """
+        chunks = side.split(max(1, self.pairs_at_once // len(queries)))
+        if len(chunks) == 1:
+            return self._chunk(side, queries)
+        if not torch.is_grad_enabled():
+            return torch.cat([self._chunk(chunk, queries) for chunk in chunks])
+        again = partial(checkpoint, self._chunk, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([again(chunk, queries) for chunk in chunks])
+
     def _maps(self, side: Features, other: Features) -> Float[Tensor, "layer side other token"]:
-        x, memory, mask = self._prepare(side, other)
+        memory, mask = self._memory(side)
+        x = self.norm(other.pooled)[None]
         maps = []
         for layer in self._layers:
             maps.append(layer.weights(x, memory, mask))
@@ -168,7 +238,7 @@ class CrossAttentionHead(nn.Module):
         return normed
 
     def forward(self, images: Features, texts: Features) -> PairScores:
-        return PairScores(self._direction(images, texts), self._direction(texts, images))
+        return PairScores(self.rows(images, texts.pooled), self.rows(texts, images.pooled))
 
     def attention(self, images: Features, texts: Features) -> AttentionMaps:
         """Head-averaged attention: (layers, N, T, 1 + patches) and (layers, T, N, 1 + tokens)."""

@@ -20,12 +20,21 @@ class Features:
     Attributes:
         pooled: one vector for each input.
         tokens: local tokens; image patches in row-major order, or words.
-        mask: True for real tokens; image tokens are all real.
+        mask: True for tokens to attend; None: all of them.
     """
 
     pooled: Float[Tensor, "batch dim"]
     tokens: Float[Tensor, "batch token dim"]
-    mask: Bool[Tensor, "batch token"]
+    mask: Bool[Tensor, "batch token"] | None = None
+
+    def split(self, size: int) -> list["Features"]:
+        """Features of so many inputs at a time."""
+        parts = range(0, len(self.pooled), size)
+        masks = [None if self.mask is None else self.mask[i : i + size] for i in parts]
+        return [
+            Features(self.pooled[i : i + size], self.tokens[i : i + size], mask)
+            for i, mask in zip(parts, masks, strict=True)
+        ]
 
 
 class ImageTower(nn.Module):
@@ -69,7 +78,7 @@ class ImageTower(nn.Module):
     def pooled(self, tokens: Float[Tensor, "batch token dim"]) -> Features:
         """Features of an image that consists of these tokens, all of its patches or some."""
         pooled = self.pool(torch.cat([tokens.mean(dim=1), tokens.amax(dim=1)], dim=1))
-        return Features(pooled, tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool))
+        return Features(pooled, tokens)
 
 
 class TextTower(nn.Module):

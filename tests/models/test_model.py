@@ -60,7 +60,8 @@ def test_attention_is_the_attention_that_makes_the_scores(tokenizer):
     assert not text_to_image[:, :, :, 1:].transpose(2, 3)[:, padding].any()
     head = model.head
     features = model.encode_images(images), model.encode_texts(**tokens)
-    x, memory, _ = head._prepare(*features)
+    memory, _ = head._memory(features[0])
+    x = head.norm(features[1].pooled)[None]
     for layer, weights in zip(head.layers, image_to_text, strict=True):
         x = x + layer.out(weights @ layer.value(memory))
         x = x + layer.linear2(layer.linear1(layer.norm3(x)).relu())

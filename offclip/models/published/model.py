@@ -91,9 +91,7 @@ class PublishedImageTower(nn.Module):
                 f"{tuple(images.shape[-2:])}; use published_preprocess"
             )
         tokens = self.model(images).last_hidden_state
-        patches = tokens[:, 1:]
-        mask = patches.new_ones(patches.shape[:2], dtype=bool)
-        return Features(tokens[:, 0], patches, mask)
+        return Features(tokens[:, 0], tokens[:, 1:])
 
 
 class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):

@@ -98,20 +98,34 @@ class PublishedTextTower(nn.Module):
             )
         states = self.model(input_ids, attention_mask=attention_mask, output_hidden_states=True)
         summed = torch.stack(states.hidden_states[-LAST_LAYERS:]).sum(dim=0)
-        words = self._words(input_ids, summed)
-        return Features(words.mean(dim=1), words, words.new_ones(words.shape[:2], dtype=torch.bool))
-
-    def _words(
-        self, input_ids: Int[Tensor, "text token"], tokens: Float[Tensor, "text token dim"]
-    ) -> Float[Tensor, "text slot dim"]:
         if self.continues is None or self.separator is None:
             raise ValueError(
                 "tokenizer: needed to know which tokens continue a word; give it to load_published"
             )
-        ends = input_ids == self.separator
-        inside: Bool[Tensor, "text token"] = ends.cumsum(dim=1) - ends.int() == 0
-        starts = ~self.continues[input_ids] | ends
-        slot = (starts.cumsum(dim=1) - 1).clamp(min=0)
-        words = tokens.new_zeros(len(tokens), self.length, tokens.shape[2])
-        index = slot[:, :, None].expand_as(tokens)
-        return words.scatter_add(1, index, tokens * inside[:, :, None])
+        words = word_sums(summed, input_ids, self.continues, self.separator, self.length)
+        return Features(words.mean(dim=1), words)
+
+
+def word_sums(
+    tokens: Float[Tensor, "text token dim"],
+    input_ids: Int[Tensor, "text token"],
+    continues: Bool[Tensor, " vocabulary"],
+    separator: int,
+    slots: int,
+) -> Float[Tensor, "text slot dim"]:
+    """The pieces of each word added up, in one scatter; what follows the separator is zero.
+
+    Args:
+        tokens: of the word pieces.
+        input_ids: which pieces they are.
+        continues: for each piece of the vocabulary, whether it continues a word.
+        separator: id of the piece that ends a text.
+        slots: words of a text, at least as many as tokens.
+    """
+    ends = input_ids == separator
+    inside: Bool[Tensor, "text token"] = ends.cumsum(dim=1) - ends.int() == 0
+    starts = ~continues[input_ids] | ends
+    slot = (starts.cumsum(dim=1) - 1).clamp(min=0)
+    words = tokens.new_zeros(len(tokens), slots, tokens.shape[2])
+    index = slot[:, :, None].expand_as(tokens)
+    return words.scatter_add(1, index, tokens * inside[:, :, None])

@@ -1,0 +1,107 @@
+"""The cross-attention head: one function by several ways of computing it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from offclip.models.heads import CrossAttentionHead, FusionLayer
+from offclip.models.towers import Features
+
+DIM = 16
+
+
+def head_of(layers=2, seed=0, **settings):
+    torch.manual_seed(seed)
+    head = CrossAttentionHead(
+        DIM, heads=4, layers=layers, feedforward=24, hidden=(12, 8), score_scale=3.0, **settings
+    )
+    for parameter in head.parameters():  # biases too, so that a forgotten one shows
+        nn.init.normal_(parameter, std=0.3)
+    return head.double()
+
+
+def features(count, tokens, *, masked=False, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(count, tokens + 1, DIM, dtype=torch.float64, generator=generator)
+    mask = torch.rand(count, tokens, generator=generator) < 0.7 if masked else None
+    return Features(values[:, 0], values[:, 1:], mask)
+
+
+def peer_of(layer):
+    """PyTorch's own decoder layer with these weights, its self-attention silenced."""
+    peer = nn.TransformerDecoderLayer(
+        DIM, 4, 24, dropout=0.0, batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    for parameter in peer.self_attn.out_proj.parameters():
+        nn.init.zeros_(parameter)
+    parts = layer.query, layer.key, layer.value
+    attention = peer.multihead_attn
+    with torch.no_grad():
+        attention.in_proj_weight.copy_(torch.cat([part.weight for part in parts]))
+        attention.in_proj_bias.copy_(torch.cat([part.bias for part in parts]))
+    attention.out_proj.load_state_dict(layer.out.state_dict())
+    for name in ("norm2", "norm3", "linear1", "linear2"):
+        getattr(peer, name).load_state_dict(getattr(layer, name).state_dict())
+    return peer.eval()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("queries", "tokens"), [(3, 30), (40, 4)])
+def test_a_layer_is_pytorchs_decoder_layer(queries, tokens, shared, masked):
+    layer = head_of().layers[0]
+    assert layer._absorbs(queries, tokens) == (queries < tokens)
+    memory = features(5, tokens, masked=masked)
+    x = torch.randn(1 if shared else 5, queries, DIM, dtype=torch.float64)
+    hidden = None if memory.mask is None else ~memory.mask
+    expected = peer_of(layer)(x.expand(5, -1, -1), memory.tokens, memory_key_padding_mask=hidden)
+    torch.testing.assert_close(layer(x, memory.tokens, memory.mask), expected)
+
+
+def test_the_form_with_fewer_products_is_taken():
+    """Counted by hand at the published size: 4 heads of 192, an image of 197 tokens."""
+    layer = FusionLayer(768, 4, 1024)
+    for queries in (1, 32, 111, 112, 256):
+        projected = 2 * 197 * 768**2 + 2 * queries * 197 * 768
+        absorbed = 2 * queries * 768**2 + 2 * queries * 4 * 197 * 768
+        assert layer._absorbs(queries, 197) == (absorbed < projected)
+    assert layer._absorbs(111, 197) and not layer._absorbs(112, 197)
+
+
+@pytest.mark.parametrize("pairs", [1, 7, 10, 24])
+def test_chunks_change_neither_scores_nor_gradients(pairs):
+    images, texts = features(6, 9), features(5, 7, masked=True, seed=1)
+    found = []
+    for at_once in (10_000, pairs):
+        head = head_of()
+        head.pairs_at_once = at_once
+        sides = [
+            replace(side, pooled=side.pooled.clone().requires_grad_()) for side in (images, texts)
+        ]
+        scores = head(*sides)
+        (scores.image_to_text.tanh().sum() + scores.text_to_image.square().sum()).backward()
+        gradients = [parameter.grad for parameter in head.parameters()]
+        found.append([scores.image_to_text, scores.text_to_image, *gradients]
+                     + [side.pooled.grad for side in sides])  # fmt: skip
+        with torch.no_grad():
+            torch.testing.assert_close(head(*sides).text_to_image, scores.text_to_image)
+    for whole, chunked in zip(*found, strict=True):
+        torch.testing.assert_close(whole, chunked)
+
+
+def test_recomputation_holds_a_chunk_at_a_time():
+    """What the backward pass has kept: far less than everything at once keeps."""
+    images, texts = features(16, 4), features(16, 4, seed=1)
+
+    def kept(at_once):
+        head, sizes = head_of(), []
+        head.pairs_at_once = at_once
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor
+        ):
+            head(images, texts)
+        return sum(sizes)
+
+    assert kept(16) < 0.2 * kept(10_000)
