@@ -55,7 +55,7 @@ class PublishedTextTower(nn.Module):
 
     As published: what follows [SEP] is zero, the pooled vector is the mean over all slots, these
     zeros included, and the fusion attends them. The published code walks through tokens in Python
-    and waits for the device at each; here pieces are added in one scatter.
+    and waits for the device at each; here pieces are added by index, all at once.
 
     Args:
         config: of the BERT.
@@ -97,7 +97,7 @@ class PublishedTextTower(nn.Module):
                 f"input_ids: expected at most {self.length} tokens, got {input_ids.shape[1]}"
             )
         states = self.model(input_ids, attention_mask=attention_mask, output_hidden_states=True)
-        summed = torch.stack(states.hidden_states[-LAST_LAYERS:]).sum(dim=0)
+        summed = sum(states.hidden_states[-LAST_LAYERS:])
         if self.continues is None or self.separator is None:
             raise ValueError(
                 "tokenizer: needed to know which tokens continue a word; give it to load_published"
@@ -113,7 +113,7 @@ def word_sums(
     separator: int,
     slots: int,
 ) -> Float[Tensor, "text slot dim"]:
-    """The pieces of each word added up, in one scatter; what follows the separator is zero.
+    """The pieces of each word added up, in one addition by index; what follows the separator is zero.
 
     Args:
         tokens: of the word pieces.
@@ -126,6 +126,8 @@ def word_sums(
     inside: Bool[Tensor, "text token"] = ends.cumsum(dim=1) - ends.int() == 0
     starts = ~continues[input_ids] | ends
     slot = (starts.cumsum(dim=1) - 1).clamp(min=0)
-    words = tokens.new_zeros(len(tokens), slots, tokens.shape[2])
-    index = slot[:, :, None].expand_as(tokens)
-    return words.scatter_add(1, index, tokens * inside[:, :, None])
+    count = len(tokens) * slots
+    first = torch.arange(0, count, slots, device=tokens.device)[:, None]
+    row = torch.where(inside, first + slot, count)  # the last row takes what follows the separator
+    words = tokens.new_zeros(count + 1, tokens.shape[2])
+    return words.index_add(0, row.flatten(), tokens.flatten(0, 1))[:-1].unflatten(0, (-1, slots))
