@@ -6,9 +6,9 @@
 
 Both sides have the same weights, inputs, precision and device. Before anything is timed, values
 and gradients are compared: those of the published code in float32 are the truth, and ours may not
-be further from it than rounding, or than twice the published code at the same precision. Times alternate between the two sides; a ratio is that of their medians,
-its interval the smallest and the largest ratio of one round. On a CPU the peak memory is that of a
-process of its own.
+be further from it than rounding, or than twice the published code at the same precision. Times
+alternate between the two sides; a ratio is that of their medians, its interval the smallest and the
+largest ratio of one round. On a CPU the peak memory is that of a process of its own.
 """
 
 import argparse
@@ -198,9 +198,8 @@ def peak_alone(setting: Setting, name: str) -> float:
         return pool.submit(peak, setting, name).result()
 
 
-def measure_step(setting: Setting, rounds: int) -> list[dict[str, Any]]:
-    """Forward and backward of the head."""
-    peaks = {name: peak_alone(setting, name) for name in WAYS}  # while this process is small
+def measure_step(setting: Setting, rounds: int, peaks: dict[str, float]) -> list[dict[str, Any]]:
+    """Forward and backward of the head, with the peaks of memory known before."""
     each, sides = ways(setting), new_features(setting, setting.size, setting.size)
     exact = train_step(replace(setting, precision="float32"), each["published"], sides)
     theirs = distances(train_step(setting, each["published"], sides), exact)
@@ -310,19 +309,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
+    settings = [
+        Setting(options.published, options.device, precision, options.size)
+        for precision in options.precision
+    ]
+    # First, as a process starts with the peak of the one that starts it.
+    peaks = [{name: peak_alone(setting, name) for name in WAYS} for setting in settings]
     made: list[Record] = []
-    for precision in options.precision:
-        setting = Setting(options.published, options.device, precision, options.size)
+    for setting, peak_of in zip(settings, peaks, strict=True):
         start = time.perf_counter()
-        cases = measure_step(setting, options.rounds)
+        cases = measure_step(setting, options.rounds, peak_of)
         cases += measure_scoring(setting, options.rounds, options.images)
-        if precision == "float32":
+        if setting.precision == "float32":
             cases += measure_words(setting, options.rounds)
         for case in cases:
             median, ratio, low, high = case["seconds"]
             memory = f"{case['mebibytes']:8.0f} MiB" if "mebibytes" in case else ""
             print(
-                f"{precision:9} {case['task']:45} {case['way']:17} {median:9.4f} s  "
+                f"{setting.precision:9} {case['task']:45} {case['way']:17} {median:9.4f} s  "
                 f"{ratio:6.2f} [{low:.2f}, {high:.2f}] {memory}",
                 flush=True,
             )

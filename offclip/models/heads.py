@@ -121,13 +121,10 @@ class FusionLayer(nn.Module):
         into = self.key.weight.unflatten(0, (self.heads, -1))
         out = self.value.weight.unflatten(0, (self.heads, -1))
         asked = torch.einsum("bhqc,hcd->bhqd", self._split(query), into).flatten(1, 2)
-        seen = scaled_dot_product_attention(
-            asked.expand(len(memory), -1, -1),
-            memory,
-            memory,
-            attn_mask=None if mask is None else mask[:, None, :],
-            scale=into.shape[1] ** -0.5,
-        ).unflatten(1, (self.heads, -1))
+        logits = asked @ memory.transpose(1, 2) * into.shape[1] ** -0.5
+        if mask is not None:
+            logits = logits.masked_fill(~mask[:, None, :], -torch.inf)
+        seen = (logits.softmax(dim=2) @ memory).unflatten(1, (self.heads, -1))
         values = torch.einsum("bhqd,hcd->bqhc", seen, out).flatten(2)
         return values + self.value.bias
 

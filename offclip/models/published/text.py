@@ -113,7 +113,7 @@ def word_sums(
     separator: int,
     slots: int,
 ) -> Float[Tensor, "text slot dim"]:
-    """The pieces of each word added up, in one addition by index; what follows the separator is zero.
+    """The pieces of each word added up, all at once by index; zero after the separator.
 
     Args:
         tokens: of the word pieces.
