@@ -75,7 +75,8 @@ notebooks-test: $(ENV) ## every notebook at its defaults, compared with its stor
 refresh-notebooks: $(ENV) ## store the checked outputs of the notebooks anew (NOTEBOOKS="01_why_normal …")
 	$(PY) -m book.notebook_sources --refresh $(NOTEBOOKS)
 
-check-long: $(ENV) ## mutation testing of the losses (about five minutes)
+check-long: $(ENV) ## a run killed 20 times, mutation testing of the losses (about eight minutes)
+	OFFCLIP_KILLS=20 $(PY) -m pytest tests/training/test_resume.py
 	$(PY) -m pip install --quiet "mutmut==3.8.1"
 	$(PY) -m benchmarks.mutation --record book/results/mutation.json
 

@@ -4,7 +4,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--variant", default="offclip")
         command.add_argument("--seed", type=int, default=0)
         command.set_defaults(call=call)
+        if name == "train":
+            command.add_argument("--progress", action="store_true", help="a bar on stderr")
+            command.add_argument("--tensorboard", action="store_true", help="curves in the run")
         if name == "predict":
             command.add_argument("images", nargs="+", help="DICOM, PNG, JPEG files; folders")
             command.add_argument("--model", help="folder of an exported model, in place of a run")
@@ -119,17 +122,35 @@ def _config(options: argparse.Namespace, seed: int) -> Any:
 
 
 def _material(options: argparse.Namespace) -> Any:
+    from accelerate import PartialState
+
     from offclip.data.curate import curate
     from offclip.study import Material
 
-    return Material(curate(options.data).records, Path(options.out) / "draws")
+    with PartialState().main_process_first():  # one process of a training curates
+        return Material(curate(options.data).records, Path(options.out) / "draws")
 
 
 def _train(options: argparse.Namespace) -> None:
+    from accelerate import PartialState
+
     from offclip.study import run
+    from offclip.study.run import run_folder
+    from offclip.training import progress_bar, tensorboard
 
     config, material = _single(options)
-    print(run(config, material, options.out, report=print).folder)
+    first = PartialState().is_main_process
+    watches = [progress_bar(config.train)] if options.progress and first else []
+    if options.tensorboard and first:
+        watches.append(tensorboard(run_folder(options.out, config, material)))
+
+    def watch(step: int, facts: Mapping[str, float]) -> None:
+        for each in watches:
+            each(step, facts)
+
+    folder = run(config, material, options.out, report=print, watch=watch).folder
+    if first:
+        print(folder)
 
 
 def _finished(options: argparse.Namespace) -> tuple[Any, Any]:

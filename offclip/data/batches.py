@@ -89,8 +89,8 @@ class StudyBatches:
     """Batches for training: every study at most once an epoch, one of its texts drawn each time.
 
     Studies without a text are never drawn (the caller counts them). ``batches(epoch)`` is a pure
-    function of the seed and the epoch. The last, smaller batch is left
-    out, so that every step has the same number of negatives.
+    function of the seed and the epoch, and ``len(batches)`` their number. The last, smaller batch
+    is left out, so that every step has the same number of negatives.
     """
 
     def __init__(
@@ -119,13 +119,19 @@ class StudyBatches:
         self.is_normal = torch.tensor(np.asarray(is_normal, dtype=bool))
         self.batch_size, self.seed, self.draws = batch_size, seed, draws
 
-    def __call__(self, epoch: int) -> Iterator[dict[str, object]]:
+    def __len__(self) -> int:
+        return len(self.rows) // self.batch_size
+
+    def __call__(self, epoch: int, start: int = 0) -> Iterator[dict[str, object]]:
+        """Batches of an epoch from number ``start`` on."""
         generator = np.random.default_rng((self.seed, epoch))
         pixels = self.images.draw(1 + epoch % self.draws)
         order = generator.permutation(self.rows)
-        for start in range(0, len(order) - self.batch_size + 1, self.batch_size):
-            chosen = order[start : start + self.batch_size]
+        for number in range(len(self)):
+            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
             texts = [str(generator.choice(np.asarray(self.texts[i], dtype=object))) for i in chosen]
+            if number < start:  # drawn, so that later texts are the same
+                continue
             yield {
                 "images": to_tensor(pixels[chosen]),
                 **self.tokenize(texts),

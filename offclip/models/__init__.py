@@ -2,7 +2,7 @@
 
 from offclip.models.backbones import BackboneModel, TextBackbone, VisionBackbone
 from offclip.models.config import ModelConfig
-from offclip.models.model import ImageTextModel
+from offclip.models.model import ImageTextModel, PairModel
 from offclip.models.published import (
     PublishedCARZero,
     PublishedConfig,
@@ -20,6 +20,7 @@ __all__ = [
     "Features",
     "ImageTextModel",
     "ModelConfig",
+    "PairModel",
     "PublishedCARZero",
     "PublishedConfig",
     "PublishedImageTower",

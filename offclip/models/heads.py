@@ -116,12 +116,17 @@ class FusionLayer(nn.Module):
         r"""The same, with no key and no value: their matrices move to the queries' side.
 
         :math:`q \cdot W_k m = W_k^\top q \cdot m`, and a sum of values is the value of the sum. The
-        bias of the keys adds the same to all tokens of a memory, which a softmax does not see.
+        bias of the keys adds the same to all tokens of a memory, which a softmax does not see; it
+        is there for its gradient of zero, as data-parallel training waits for every parameter's.
         """
         into = self.key.weight.unflatten(0, (self.heads, -1))
         out = self.value.weight.unflatten(0, (self.heads, -1))
-        asked = torch.einsum("bhqc,hcd->bhqd", self._split(query), into).flatten(1, 2)
-        logits = asked @ memory.transpose(1, 2) * into.shape[1] ** -0.5
+        query, scale = self._split(query), into.shape[1] ** -0.5
+        asked = torch.einsum("bhqc,hcd->bhqd", query, into).flatten(1, 2)
+        bias = self.key.bias.unflatten(0, (self.heads, 1, -1))
+        offset = (query * bias).sum(dim=3).flatten(1)[:, :, None]
+        asked = asked.expand(len(memory), -1, -1)
+        logits = torch.baddbmm(scale * offset, asked, memory.transpose(1, 2), alpha=scale)
         if mask is not None:
             logits = logits.masked_fill(~mask[:, None, :], -torch.inf)
         seen = (logits.softmax(dim=2) @ memory).unflatten(1, (self.heads, -1))

@@ -38,21 +38,15 @@ class PairModel(nn.Module):
         """Both score matrices; the same as :meth:`scores`."""
         return self.head(self.encode_images(images), self.encode_texts(input_ids, attention_mask))
 
-    def with_tokens(
-        self,
-        images: Float[Tensor, "pair channel height width"],
-        input_ids: Int[Tensor, "pair token"],
-        attention_mask: Int[Tensor, "pair token"],
-    ) -> tuple[PairScores, Float[Tensor, "pair token patch"]]:
-        """Both score matrices of N pairs, and the cosines of each pair's words and patches.
+    def token_cosines(self, images: Features, texts: Features) -> Float[Tensor, "pair token patch"]:
+        """Cosines of each pair's words and patches, for N images and their N texts.
 
         TIER regularises these cosines. It knows one head, ours has two: tokens are compared where
         the head takes them up, after the shared LayerNorm of ``cross_attention``, and straight from
         the towers for ``cosine``, whose score sees no token but through the pooled vector.
         """
-        seen, read = self.encode_images(images), self.encode_texts(input_ids, attention_mask)
-        patches, words = (normalize(self.head.local(side.tokens), dim=2) for side in (seen, read))
-        return self.head(seen, read), words @ patches.transpose(1, 2)
+        patches, words = (normalize(self.head.local(s.tokens), dim=2) for s in (images, texts))
+        return words @ patches.transpose(1, 2)
 
     def scores(
         self,

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import PartialState
 from transformers import PreTrainedTokenizerFast
 
 from offclip.data.batches import StudyBatches
@@ -31,6 +33,7 @@ from offclip.study.material import Material, protocol, training_texts
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
 from offclip.training import TrainResult, train
+from offclip.training.watch import Watch
 
 SPLITS = ("validation", "test")
 
@@ -62,14 +65,25 @@ class Run:
 
 
 # Settings younger than the runs of record: they name a run only where they change it.
-LATER = {"studies_kept": 1.0, "normals_kept": 1.0}
+LATER = {"studies_kept", "normals_kept", "accumulate", "optimizer", "schedule", "patience",
+         "precision", "ema", "pairs_at_once", "save_every"}  # fmt: skip
 
 
 def run_hash(config: RunConfig, material: Material) -> str:
     """Names everything that decides the outcome of a run: configuration, records and renderer."""
-    settings = dataclasses.asdict(config)
-    told = {name: value for name, value in settings.items() if value != LATER.get(name, ())}
-    return config_hash({**told, "data": material.fingerprint})
+    return config_hash({**_told(config), "data": material.fingerprint})
+
+
+def _told(config: Any) -> dict[str, Any]:
+    """Settings by name, without those of :data:`LATER` that are at their default."""
+    told = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            told[field.name] = _told(value)
+        elif field.name not in LATER or value != field.default:
+            told[field.name] = value
+    return told
 
 
 def run_folder(out: str | Path, config: RunConfig, material: Material) -> Path:
@@ -92,14 +106,41 @@ def run(
     out: str | Path,
     *,
     report: Callable[[str], None] | None = None,
+    watch: Watch | None = None,
 ) -> Run:
-    """Train and score; a finished run is returned, an interrupted one goes on."""
+    """Train and score; a finished run is returned, an interrupted one goes on.
+
+    With several processes all of them train, and the first one scores.
+    """
     done = finished_run(out, config, material)
     if done:
         return done
     started = time.perf_counter()
     folder, asked = run_folder(out, config, material), protocol()
-    model, tokenizer, result, texts = _trained(config, material, folder, asked, report)
+    trained = _trained(config, material, folder, asked, report, watch)
+    processes = PartialState()
+    if processes.is_main_process:
+        _score(config, material, folder, asked, trained, started)
+    processes.wait_for_everyone()
+    done = finished_run(out, config, material)
+    if done is None:
+        raise FileNotFoundError(
+            f"{folder / 'run.json'}: the first process wrote it, process "
+            f"{processes.process_index} does not see it; give all of them one folder"
+        )
+    return done
+
+
+def _score(
+    config: RunConfig,
+    material: Material,
+    folder: Path,
+    asked: Protocol,
+    trained: "_Trained",
+    started: float,
+) -> None:
+    """Score the held-out cases, play the pointing game, and close the run."""
+    model, tokenizer, result, texts = trained
     for split in SPLITS:
         cases = material.cases(split, drawable=False)
         images = material.images(cases, config.model.image_size)
@@ -120,7 +161,9 @@ def run(
         "texts": texts,
     }
     write_json(folder / "run.json", about)
-    return Run(folder, config, about)
+
+
+_Trained: TypeAlias = tuple[ImageTextModel, PreTrainedTokenizerFast, TrainResult, dict[str, int]]
 
 
 def _trained(
@@ -129,7 +172,8 @@ def _trained(
     folder: Path,
     asked: Protocol,
     report: Callable[[str], None] | None,
-) -> tuple[ImageTextModel, PreTrainedTokenizerFast, TrainResult, dict[str, int]]:
+    watch: Watch | None,
+) -> _Trained:
     size = config.model.image_size
     cases = material.cases("train")
     texts = training_texts(
@@ -161,8 +205,12 @@ def _trained(
 
     torch.manual_seed(config.train.seed)
     model = ImageTextModel(config.model, len(tokenizer))
-    result = train(model, batches, validate, config.train, folder, report=report)
-    tokenizer.save_pretrained(folder / "tokenizer")
+    with PartialState().main_process_first():
+        for number in range(config.draws):  # once, not once in every process
+            batches.images.draw(1 + number)
+    result = train(model, batches, validate, config.train, folder, report=report, watch=watch)
+    if PartialState().is_main_process:
+        tokenizer.save_pretrained(folder / "tokenizer")
     counts = {
         "kept": texts.kept,
         "dropped": texts.dropped,

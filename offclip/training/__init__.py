@@ -1,7 +1,19 @@
 """Training: configuration, objective, loop, checkpoints. Knows models and losses."""
 
 from offclip.training.config import TrainConfig
-from offclip.training.loop import TrainResult, train
-from offclip.training.objective import objective
+from offclip.training.loop import Batches, TrainResult, train
+from offclip.training.objective import Objective, objective
+from offclip.training.schedule import learning_rate
+from offclip.training.watch import progress_bar, tensorboard
 
-__all__ = ["TrainConfig", "TrainResult", "objective", "train"]
+__all__ = [
+    "Batches",
+    "Objective",
+    "TrainConfig",
+    "TrainResult",
+    "learning_rate",
+    "objective",
+    "progress_bar",
+    "tensorboard",
+    "train",
+]

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
+from offclip.models.heads import CrossAttentionHead
+
 CHOICES = {
     "loss": ("infonce", "offdiag_bce", "offdiag_soft", "offclip"),
     "form": ("bce", "soft_ce"),
     "balance": ("none", "classes"),
+    "optimizer": ("adamw", "adam"),
+    "schedule": ("cosine", "plateau"),
+    "precision": ("float32", "bfloat16"),
 }
 
 
@@ -24,12 +29,26 @@ class TrainConfig:
         tier_patches: factor of its entropy over the words of each patch, at least 0.
         tier_temperature: of both softmaxes, positive; TIER's own is 1, where little can move.
         steps: optimiser steps: the budget, the same for variants that are compared.
-        batch_size: studies a step; every other one of them is a negative or a positive.
-        learning_rate: peak of a one-cycle schedule (linear warm-up, cosine to zero).
-        warmup: share of the steps in warm-up, in [0, 1).
-        weight_decay: of AdamW.
+        batch_size: studies of a batch, over all processes; every other one of them is a negative
+            or a positive.
+        accumulate: batches whose gradients make one step. Each has its own negatives: a larger
+            batch is something else.
+        optimizer: ``adamw``, or ``adam``, whose weight decay is part of the gradient.
+        learning_rate: after the warm-up.
+        schedule: ``cosine`` goes down to zero at the last step; ``plateau`` halves the learning
+            rate when ``select`` has not risen for more than ``patience`` validations.
+        patience: of the plateau, in validations.
+        warmup: share of the steps in a linear warm-up, in [0, 1).
+        weight_decay: of the optimizer.
         clip_norm: largest gradient norm.
+        precision: of the towers and the head, ``float32`` or ``bfloat16`` (autocast). Losses are
+            always computed in float32.
+        ema: decay of an exponential moving average of the weights, which is then what is validated
+            and kept; 0: none.
+        pairs_at_once: of a cross-attention head, see
+            :class:`offclip.models.heads.CrossAttentionHead`.
         validate_every: steps between validations; the best checkpoint is one of these.
+        save_every: steps between checkpoints to go on from; 0: at validations only.
         select: the validation metric that chooses the checkpoint, higher is better. Default: the
             mean AUC of the abnormal classes, as published models are chosen; normality has no say.
         seed: of weights, batches and dropout.
@@ -45,11 +64,19 @@ class TrainConfig:
     tier_temperature: float = 0.1
     steps: int = 480
     batch_size: int = 64
+    accumulate: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    patience: int = 5
     warmup: float = 0.1
     weight_decay: float = 0.05
     clip_norm: float = 1.0
+    precision: str = "float32"
+    ema: float = 0.0
+    pairs_at_once: int = CrossAttentionHead.pairs_at_once
     validate_every: int = 60
+    save_every: int = 0
     select: str = "abnormal_auc_pos"
     seed: int = 0
 
@@ -62,12 +89,15 @@ class TrainConfig:
         lowest = {
             "steps": 1, "batch_size": 2, "validate_every": 1, "learning_rate": 1e-12,
             "tier_words": 0, "tier_patches": 0, "tier_temperature": 1e-3,
+            "accumulate": 1, "patience": 0, "pairs_at_once": 1, "save_every": 0, "ema": 0,
         }  # fmt: skip
         for name, low in lowest.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name}: expected at least {low}, got {getattr(self, name)}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup: expected a share in [0, 1), got {self.warmup}")
+        if self.ema >= 1:
+            raise ValueError(f"ema: expected a decay in [0, 1), got {self.ema}")
 
     @property
     def tier(self) -> bool:

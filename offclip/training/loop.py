@@ -1,36 +1,57 @@
 """The training loop: one straight line from batches to the best checkpoint.
 
-The same loop runs on a CPU or a GPU through Accelerate. Validation is a callable, so that training
-knows no evaluation.
+The same loop runs on a CPU, a GPU, or many GPUs through Accelerate. Validation is a callable, so
+that training knows no evaluation.
 """
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from offclip.files import write_json
+from offclip.files import remove_parts, write_json
 from offclip.models import ImageTextModel, load_weights, save_weights
-from offclip.training.checkpoint import (
-    Metrics,
-    Progress,
-    resume,
-    save_progress,
-)
+from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
-from offclip.training.objective import objective, with_tier
+from offclip.training.distributed import use_global_statistics
+from offclip.training.faults import memory_advice, stop_not_finite
+from offclip.training.objective import Objective
+from offclip.training.schedule import learning_rate
+from offclip.training.watch import Watch, memory_gib
 
 Batch = Mapping[str, Any]
 Validate = Callable[[ImageTextModel], dict[str, float]]
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Batches of every epoch, each a function of the epoch and its place in it."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def __call__(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Batches of an epoch from number ``start`` on.
+
+        Mappings with ``images``, ``input_ids``, ``attention_mask``, ``is_normal`` and ``ids``
+        (named in errors).
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +61,8 @@ class TrainResult:
     Attributes:
         folder: holds ``best.safetensors``, ``config.json`` and ``log.jsonl``.
         best: validation metrics of the best checkpoint, with its ``step``.
-        log: one entry a validation: step, loss terms, learning rate, metrics, seconds so far.
+        log: one entry a validation: step, loss terms, learning rate, metrics, seconds so far,
+            studies a second.
         seconds: of training and validation, interruptions left out.
     """
 
@@ -52,142 +74,198 @@ class TrainResult:
 
 def train(
     model: ImageTextModel,
-    batches: Callable[[int], Iterator[Batch]],
+    batches: Batches,
     validate: Validate,
     config: TrainConfig,
     folder: str | Path,
     *,
     report: Callable[[str], None] | None = None,
+    watch: Watch | None = None,
 ) -> TrainResult:
     """Train ``model``; keep the checkpoint that validation finds best.
 
-    Interrupted runs go on from the last validation when called again with the same folder and
-    configuration; a finished run is loaded, not repeated. On return ``model`` holds the best
-    weights.
+    Interrupted runs go on from the last checkpoint when called again with the same folder and
+    configuration, to the same weights; a finished run is loaded, not repeated. On return ``model``
+    holds the best weights.
+
+    Started by ``accelerate launch`` or ``torchrun``, every process calls this with the same
+    arguments. Each takes its part of every batch, and the loss is that of the whole batch. The
+    first one validates, reports and writes; all have to see ``folder``.
 
     Args:
         model: as initialised with ``config.seed`` by the caller.
-        batches: ``batches(epoch)`` yields mappings with ``images``, ``input_ids``,
-            ``attention_mask``, ``is_normal`` and ``ids`` (named in errors).
+        batches: of every epoch.
         validate: called with the model in eval mode without gradients; gives ``config.select``.
         config: every setting.
         folder: for checkpoints and log; written atomically.
         report: gets one line a validation, for example ``print``.
+        watch: gets the facts of each step, see :mod:`offclip.training.watch`.
 
     Raises:
-        ValueError: ``folder`` holds a run of another configuration, an epoch has no
-            batch, or validation does not give ``config.select``.
-        FloatingPointError: the loss is not finite; the message names step and studies.
+        ValueError: ``folder`` holds a run of another configuration, an epoch has no batch, the
+            batch cannot be shared out evenly, or validation does not give ``config.select``.
+        FloatingPointError: the loss is not finite; ``not_finite_<process>.json`` has the studies.
+        MemoryError: the memory is too small; the message says what to lower.
     """
     accelerator = Accelerator()
+    _check_share(config, accelerator)
+    folder, first = Path(folder), accelerator.is_main_process
+    with accelerator.main_process_first():
+        write_config(folder, model, config)
+        if first:
+            remove_parts(folder)
+    model.head.pairs_at_once = config.pairs_at_once
     if accelerator.num_processes > 1:
-        raise ValueError(
-            f"num_processes: expected 1, got {accelerator.num_processes}; negatives are not yet "
-            "gathered over processes, start one process"
+        use_global_statistics(model)
+    model.to(accelerator.device)
+    average = None
+    if config.ema:
+        average = AveragedModel(
+            model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
         )
-    folder = Path(folder)
-    write_config(folder, model, config)
-    optimizer = torch.optim.AdamW(
+    optimizer = OPTIMIZERS[config.optimizer](
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    model, optimizer = accelerator.prepare(model, optimizer)
-    torch.manual_seed(config.seed)
-    progress = resume(folder, model, optimizer)
-    stream = _stream(batches, skip=progress.step)
+    module, optimizer = accelerator.prepare(Objective(model, config), optimizer)
+    parts = {"model": model, "optimizer": optimizer} | ({"average": average} if average else {})
+    progress = resume(folder, parts)
+    accelerator.wait_for_everyone()
+    stream = _stream(batches, progress.step * config.accumulate, accelerator)
     started = time.perf_counter() - progress.seconds
-    since: list[dict[str, float]] = []
+    judged = model if average is None else cast(ImageTextModel, average.module)
     while progress.step < config.steps:
-        batch = next(stream)
+        rate = learning_rate(config, progress.step, [e[config.select] for e in progress.log])
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, progress.step)
-        since.append(_step(model, optimizer, batch, config, accelerator, progress.step))
+            group["lr"] = rate
+        begun = time.perf_counter()
+        terms = _step(module, optimizer, stream, config, accelerator, progress.step, folder)
+        if average:
+            average.update_parameters(model)
         progress.step += 1
-        if progress.step % config.validate_every and progress.step < config.steps:
-            continue
-        metrics = _validated(model, validate, config)
-        losses = {f"loss_{name}": fmean(terms[name] for terms in since) for name in since[0]}
-        entry: Metrics = {"step": progress.step, **losses, **metrics}
-        since = []
-        entry["learning_rate"] = learning_rate(config, progress.step - 1)
-        entry["seconds"] = progress.seconds = time.perf_counter() - started
-        progress.log.append(entry)
-        if not progress.best or metrics[config.select] > progress.best[config.select]:
-            progress.best = {"step": progress.step, **metrics}
-            save_weights(folder / "best.safetensors", accelerator.unwrap_model(model))
-        save_progress(folder, progress, model, optimizer)
-        if report:
-            report(_line(entry, config))
-    return _finish(folder, accelerator.unwrap_model(model), progress)
+        progress.since.append({**terms, "seconds": time.perf_counter() - begun})
+        validates = progress.step % config.validate_every == 0 or progress.step == config.steps
+        facts = _facts(progress, config, rate)
+        if watch and first:
+            watch(progress.step, facts)
+        if validates:
+            metrics = _validated(judged, validate, config, first)
+            progress.seconds = time.perf_counter() - started
+            entry = _entry(progress, metrics, facts)
+            progress.log.append(entry)
+            progress.since = []
+            if not progress.best or metrics[config.select] > progress.best[config.select]:
+                progress.best = {"step": progress.step, **metrics}
+                if first:
+                    save_weights(folder / "best.safetensors", judged)
+            if report and first:
+                report(_line(entry, config))
+            if watch and first:
+                watch(progress.step, {f"validation_{k}": v for k, v in metrics.items()})
+        progress.seconds = time.perf_counter() - started
+        saves = validates or (config.save_every and progress.step % config.save_every == 0)
+        if saves and first:
+            save_progress(folder, progress, parts)
+    accelerator.wait_for_everyone()
+    return _finish(folder, model, progress)
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up over ``warmup · steps`` steps, then a cosine down to zero."""
-    warmup = config.warmup * config.steps
-    if step < warmup:
-        return config.learning_rate * (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1.0, config.steps - warmup)
-    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
+def _check_share(config: TrainConfig, accelerator: Accelerator) -> None:
+    if config.batch_size % accelerator.num_processes:
+        raise ValueError(
+            f"batch_size: expected a multiple of the {accelerator.num_processes} processes, "
+            f"got {config.batch_size}"
+        )
 
 
-def _stream(batches: Callable[[int], Iterator[Batch]], skip: int) -> Iterator[Batch]:
-    """Batches of epoch 0, 1, …, without the first ``skip``."""
-    epoch = seen = 0
-    while True:
-        before = seen
-        for batch in batches(epoch):
-            seen += 1
-            if seen > skip:
-                yield batch
-        if seen == before:
-            raise ValueError(
-                "batches: an epoch gave no batch; there are fewer studies than batch_size"
-            )
-        epoch += 1
+def _stream(batches: Batches, skip: int, accelerator: Accelerator) -> Iterator[Batch]:
+    """This process's part of batch ``skip`` and all later ones, on its device."""
+    if len(batches) == 0:
+        raise ValueError("batches: an epoch gave no batch; there are fewer studies than batch_size")
+    rank, of = accelerator.process_index, accelerator.num_processes
+    for epoch in count(skip // len(batches)):
+        start = skip % len(batches) if epoch == skip // len(batches) else 0
+        for batch in batches(epoch, start):
+            size = len(batch["ids"]) // of
+            own = slice(rank * size, (rank + 1) * size)
+            yield {
+                name: v[own].to(accelerator.device) if isinstance(v, Tensor) else v[own]
+                for name, v in batch.items()
+            }
 
 
 def _step(
-    model: ImageTextModel,
+    module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batch: Batch,
+    stream: Iterator[Batch],
     config: TrainConfig,
     accelerator: Accelerator,
     step: int,
+    folder: Path,
 ) -> dict[str, float]:
-    model.train()
-    inputs = {
-        name: value.to(accelerator.device)
-        for name, value in batch.items()
-        if isinstance(value, Tensor)
-    }
-    is_normal = inputs.pop("is_normal")
-    with accelerator.autocast():
-        scores, cosines = model.with_tokens(**inputs) if config.tier else (model(**inputs), None)
-    terms = objective(config, scores, is_normal)
-    if cosines is not None:
-        terms = with_tier(config, terms, cosines, inputs["attention_mask"])
-    if not terms["total"].isfinite():
-        raise FloatingPointError(
-            f"loss: {terms['total'].item()} at step {step} with studies "
-            f"{', '.join(map(str, batch['ids'][:5]))}, …; lower learning_rate (now "
-            f"{config.learning_rate}) or look for non-finite pixels in these studies"
-        )
+    """One step of the optimiser; means of the loss's terms over its batches."""
+    # Random numbers are a function of the step, so that there is no state of theirs to resume.
+    own = np.random.SeedSequence((config.seed, step, accelerator.process_index))
+    torch.manual_seed(int(own.generate_state(1)[0]))
+    module.train()
     optimizer.zero_grad(set_to_none=True)
-    accelerator.backward(terms["total"])
-    accelerator.clip_grad_norm_(model.parameters(), config.clip_norm)
+    found = []
+    for number in range(config.accumulate):
+        batch = dict(next(stream))
+        ids = batch.pop("ids")
+        last = number == config.accumulate - 1
+        with nullcontext() if last else accelerator.no_sync(module), memory_advice(config):
+            terms = module(**batch)
+            values = {name: term.item() for name, term in terms.items()}
+            if not terms["total"].isfinite():
+                path = folder / f"not_finite_{accelerator.process_index}.json"
+                stop_not_finite(values, ids, step, config, path)
+            accelerator.backward(terms["total"] / config.accumulate)
+        found.append(values)
+    accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
     optimizer.step()
-    return {name: term.item() for name, term in terms.items()}
+    return {name: fmean(values[name] for values in found) for name in found[0]}
 
 
-def _validated(model: ImageTextModel, validate: Validate, config: TrainConfig) -> dict[str, float]:
-    model.eval()
-    with torch.no_grad():
-        metrics = validate(model)
-    if config.select not in metrics:
-        raise ValueError(
-            f"select: expected one of the validation metrics {', '.join(metrics)}; "
-            f"got {config.select!r}"
-        )
-    return metrics
+def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, float]:
+    """What :data:`Watch` gets after a step."""
+    latest = progress.since[-1]
+    losses = {f"loss_{name}": value for name, value in latest.items() if name != "seconds"}
+    pace = fmean(entry["seconds"] for entry in progress.since[-20:])
+    return {
+        **losses,
+        "learning_rate": rate,
+        "studies_per_second": config.batch_size * config.accumulate / pace,
+        "memory_gib": memory_gib(),
+        "seconds_left": pace * (config.steps - progress.step),
+    }
+
+
+def _entry(progress: Progress, metrics: dict[str, float], facts: dict[str, float]) -> Metrics:
+    """A line of the log."""
+    names = [name for name in progress.since[0] if name != "seconds"]
+    losses = {f"loss_{name}": fmean(step[name] for step in progress.since) for name in names}
+    costs = {name: facts[name] for name in ("learning_rate", "studies_per_second", "memory_gib")}
+    return {
+        "step": progress.step, **losses, **metrics, **costs, "seconds": progress.seconds,
+    }  # fmt: skip
+
+
+def _validated(
+    model: ImageTextModel, validate: Validate, config: TrainConfig, first: bool
+) -> dict[str, float]:
+    """Metrics, the same in every process: the first one validates."""
+    shared: list[dict[str, float]] = [{}]
+    if first:
+        model.eval()
+        with torch.no_grad():
+            shared = [validate(model)]
+        if config.select not in shared[0]:
+            raise ValueError(
+                f"select: expected one of the validation metrics {', '.join(shared[0])}; "
+                f"got {config.select!r}"
+            )
+    broadcast_object_list(shared)
+    return shared[0]
 
 
 def _line(entry: Metrics, config: TrainConfig) -> str:
@@ -220,6 +298,7 @@ def write_config(folder: Path, model: ImageTextModel, config: TrainConfig) -> No
 
 
 def _finish(folder: Path, model: ImageTextModel, progress: Progress) -> TrainResult:
+    (folder / PREVIOUS).unlink(missing_ok=True)
     load_weights(folder / "best.safetensors", model)
     model.eval()
     return TrainResult(folder, progress.best, progress.log, progress.seconds)

@@ -1,11 +1,14 @@
 """From the name of a loss to the terms that training minimises and logs."""
 
+import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from offclip.losses import info_nce, off_diagonal_loss, offclip_loss, tier_penalty
+from offclip.models import PairModel
 from offclip.scores import PairScores
 from offclip.training.config import TrainConfig
+from offclip.training.distributed import gathered, global_scores
 
 
 def objective(
@@ -41,18 +44,52 @@ def objective(
     return {"total": (terms[0] + terms[1]) / 2}
 
 
-def with_tier(
-    config: TrainConfig,
-    terms: dict[str, Tensor],
-    cosines: Float[Tensor, "pair token patch"],
-    attention_mask: Int[Tensor, "pair token"],
-) -> dict[str, Tensor]:
-    """Add TIER's penalty, already weighted, to the terms of :func:`objective`."""
-    penalty = tier_penalty(
-        cosines,
-        words_weight=config.tier_words,
-        patches_weight=config.tier_patches,
-        token_mask=attention_mask.bool(),
-        temperature=config.tier_temperature,
-    )
-    return {**terms, "total": terms["total"] + penalty, "tier": penalty}
+class Objective(nn.Module):
+    """A model with its loss: from a part of a batch to the terms of the whole batch's loss.
+
+    Args:
+        model: what is trained.
+        config: names the loss, and the precision of the model.
+    """
+
+    def __init__(self, model: PairModel, config: TrainConfig):
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(
+        self,
+        images: Float[Tensor, "part channel height width"],
+        input_ids: Int[Tensor, "part token"],
+        attention_mask: Int[Tensor, "part token"],
+        is_normal: Bool[Tensor, " part"],
+    ) -> dict[str, Tensor]:
+        """Terms by name, for this process's part of the batch."""
+        model, device = self.model, images.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            seen = model.encode_images(images)
+            read = model.encode_texts(input_ids, attention_mask)
+            scores = global_scores(model.head, seen, read)
+            cosines = model.token_cosines(seen, read) if self.config.tier else None
+        whole = PairScores(_wide(scores.image_to_text), _wide(scores.text_to_image))
+        terms = objective(self.config, whole, gathered(is_normal))
+        if cosines is None:
+            return terms
+        penalty = self._tier(_wide(cosines), attention_mask.bool())
+        return {**terms, "total": terms["total"] + penalty, "tier": penalty}
+
+    def _tier(self, cosines: Tensor, mask: Tensor) -> Tensor:
+        """TIER's penalty, already weighted; its first mean is over the words of all processes."""
+        words = mask.sum(dtype=cosines.dtype)
+        share = words / gathered(words[None]).mean()
+        penalty = tier_penalty(
+            cosines,
+            words_weight=self.config.tier_words * float(share),
+            patches_weight=self.config.tier_patches,
+            token_mask=mask,
+            temperature=self.config.tier_temperature,
+        )
+        return gathered(penalty[None]).mean()
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))

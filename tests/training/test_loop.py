@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
+from itertools import islice
 
 import pytest
 import torch
 
-from offclip.losses import tier_penalty
+from offclip.losses import info_nce, tier_penalty
 from offclip.models import ImageTextModel, ModelConfig, load_weights
-from offclip.training import TrainConfig, train
-from offclip.training.loop import learning_rate
+from offclip.training import TrainConfig, learning_rate, progress_bar, tensorboard, train
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)
 CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3, select="accuracy")
@@ -20,8 +20,25 @@ def new_model(seed=0):
     return ImageTextModel(MODEL, vocabulary=20)
 
 
-def batches(epoch, spoiled=False):
-    """Four kinds of pictures and texts; kind 0 is normal."""
+class Kinds:
+    """Four kinds of pictures and texts; kind 0 is normal. Three batches an epoch."""
+
+    def __init__(self, epochs=99, spoiled=False):
+        self.epochs, self.spoiled = epochs, spoiled
+
+    def __len__(self):
+        return 3 if self.epochs else 0
+
+    def __call__(self, epoch, start=0):
+        if epoch >= self.epochs and epoch != 99:
+            raise KeyboardInterrupt
+        return islice(kinds_of(epoch, self.spoiled), start, None)
+
+
+batches = Kinds()
+
+
+def kinds_of(epoch, spoiled):
     generator = torch.Generator().manual_seed(epoch)
     for _ in range(3):
         kinds = torch.randint(0, 4, (8,), generator=generator)
@@ -69,8 +86,8 @@ def test_tier_makes_words_look_at_fewer_patches(tmp_path):
         result = train(model, batches, validate, config, tmp_path / str(weight))
         batch = next(batches(99))
         inputs = {name: batch[name] for name in ("images", "input_ids", "attention_mask")}
-        scores, cosines = model.with_tokens(**inputs)
-        assert torch.equal(scores.image_to_text, model(**inputs).image_to_text)
+        texts = model.encode_texts(inputs["input_ids"], inputs["attention_mask"])
+        cosines = model.token_cosines(model.encode_images(inputs["images"]), texts)
         assert cosines.shape == (8, 3, 16) and cosines.abs().max() <= 1 + 1e-5
         penalty = tier_penalty(cosines, words_weight=1.0, patches_weight=0.0, temperature=0.1)
         entropies[weight] = penalty.item()
@@ -84,13 +101,8 @@ def test_interrupted_run_ends_with_the_same_weights(tmp_path):
     whole = new_model()
     train(whole, batches, validate, CONFIG, tmp_path / "whole")
 
-    def interrupted(epoch):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        return batches(epoch)
-
     with pytest.raises(KeyboardInterrupt):
-        train(new_model(), interrupted, validate, CONFIG, tmp_path / "parts")
+        train(new_model(), Kinds(epochs=1), validate, CONFIG, tmp_path / "parts")
     resumed = new_model(seed=7)
     result = train(resumed, batches, validate, CONFIG, tmp_path / "parts")
     for name, value in whole.state_dict().items():
@@ -101,17 +113,118 @@ def test_interrupted_run_ends_with_the_same_weights(tmp_path):
 def test_finished_run_is_not_repeated(tmp_path):
     first = train(new_model(), batches, validate, CONFIG, tmp_path)
 
-    def none(epoch):
-        raise AssertionError("a finished run drew a batch")
-
-    again = train(new_model(seed=3), none, validate, CONFIG, tmp_path)
+    again = train(new_model(seed=3), Kinds(epochs=-1), validate, CONFIG, tmp_path)
     assert again.best == first.best
 
 
 def test_not_a_number_stops_with_step_and_studies(tmp_path):
-    with pytest.raises(FloatingPointError, match=r"step 0 with studies study0.*learning_rate"):
-        train(new_model(), lambda e: batches(e, spoiled=True), validate, CONFIG, tmp_path)
+    with pytest.raises(FloatingPointError, match=r"step 0 with studies study0.*all 8.*learning_r"):
+        train(new_model(), Kinds(spoiled=True), validate, CONFIG, tmp_path)
     assert not (tmp_path / "best.safetensors").exists()
+    told = json.loads((tmp_path / "not_finite_0.json").read_text())
+    assert told["step"] == 0 and told["terms"]["total"] == "nan"
+    assert told["ids"] == [f"study{i}" for i in range(8)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    ],
+)
+def test_exhausted_memory_says_what_to_lower(error, tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise error
+
+    model = new_model()
+    monkeypatch.setattr(model, "encode_images", exhausted)
+    with pytest.raises(MemoryError, match=r"batch_size 8; try pairs_at_once 16 \(now 64\)"):
+        train(model, batches, validate, CONFIG, tmp_path)
+
+
+def test_other_errors_stay_what_they_are(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    model = new_model()
+    monkeypatch.setattr(model, "encode_images", broken)
+    with pytest.raises(RuntimeError, match="^shapes cannot be multiplied$"):
+        train(model, batches, validate, CONFIG, tmp_path)
+
+
+def test_two_accumulated_batches_are_one_step_with_the_mean_gradient(tmp_path):
+    """Of plain InfoNCE with Adam, done by hand; no warm-up, no clipping, no decay."""
+    config = dataclasses.replace(
+        CONFIG, loss="infonce", optimizer="adam", steps=1, accumulate=2, warmup=0.0,
+        clip_norm=1e9, weight_decay=0.0, validate_every=1,
+    )  # fmt: skip
+    ours, peer = new_model(), new_model().train()
+    train(ours, batches, validate, config, tmp_path)
+    optimizer = torch.optim.Adam(peer.parameters(), lr=config.learning_rate)
+    for batch in islice(batches(0), 2):
+        scores = peer(batch["images"], batch["input_ids"], batch["attention_mask"])
+        loss = (info_nce(scores.image_to_text) + info_nce(scores.text_to_image)) / 2
+        (loss / 2).backward()
+    optimizer.step()
+    for name, value in peer.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, msg=name)
+
+
+def test_the_average_of_weights_is_what_is_validated_and_kept(tmp_path):
+    """One step from the start: the average lies between, at the share of the decay."""
+    settings = {"steps": 2, "validate_every": 2, "learning_rate": 1e-2, "warmup": 0.0}
+    plain, averaged = new_model(), new_model()
+    config = dataclasses.replace(CONFIG, **settings)
+    train(plain, batches, validate, config, tmp_path / "plain")
+    seen = []
+
+    def judge(model):
+        seen.append(next(model.parameters()).detach().clone())
+        return validate(model)
+
+    config = dataclasses.replace(config, ema=0.75)
+    train(averaged, batches, judge, config, tmp_path / "averaged")
+    first = new_model()
+    train(first, batches, validate, dataclasses.replace(config, ema=0.0, steps=1), tmp_path / "one")
+    kept = next(averaged.parameters())
+    assert torch.equal(seen[0], kept)
+    assert not torch.equal(kept, next(plain.parameters()))
+
+
+def test_lower_precision_learns_too(tmp_path):
+    config = dataclasses.replace(CONFIG, precision="bfloat16", steps=60, validate_every=20)
+    result = train(new_model(), batches, validate, config, tmp_path)
+    assert result.best["accuracy"] >= 0.75
+    assert next(new_model().parameters()).dtype == torch.float32
+
+
+def test_a_watch_sees_every_step_and_every_validation(tmp_path):
+    seen = []
+    train(
+        new_model(), batches, validate, CONFIG, tmp_path,
+        watch=lambda step, facts: seen.append((step, dict(facts))),
+    )  # fmt: skip
+    steps = [step for step, facts in seen if "loss_total" in facts]
+    assert steps == list(range(1, 9))
+    assert [step for step, facts in seen if "validation_accuracy" in facts] == [2, 4, 6, 8]
+    facts = seen[0][1]
+    assert facts["loss_total"] == pytest.approx(facts["loss_off_diagonal"] + facts["loss_abnormal"])
+    assert facts["studies_per_second"] > 0 and facts["memory_gib"] > 0 and facts["seconds_left"] > 0
+
+
+def test_bar_and_curves(tmp_path, capfd):
+    bar, curves = progress_bar(CONFIG), tensorboard(tmp_path)
+
+    def both(step, facts):
+        bar(step, facts)
+        curves(step, facts)
+
+    train(new_model(), batches, validate, CONFIG, tmp_path / "run", watch=both)
+    assert "8/8" in capfd.readouterr().err
+    written = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").iterdir())
+    for name in (b"loss_off_diagonal", b"validation_accuracy", b"learning_rate"):
+        assert name in written
 
 
 def test_folder_of_another_run_is_refused(tmp_path):
@@ -129,7 +242,7 @@ def test_unknown_selection_metric_is_named(tmp_path):
 
 def test_epoch_without_a_batch(tmp_path):
     with pytest.raises(ValueError, match="fewer studies than batch_size"):
-        train(new_model(), lambda epoch: iter(()), validate, CONFIG, tmp_path)
+        train(new_model(), Kinds(epochs=0), validate, CONFIG, tmp_path)
 
 
 def test_corrupt_checkpoint_is_named(tmp_path):
@@ -148,6 +261,13 @@ def test_schedule_warms_up_and_ends_at_zero():
     assert rates[0] < 0.1 and rates[-1] < 0.001
 
 
+def test_plateau_halves_after_patience():
+    config = TrainConfig(schedule="plateau", patience=2, warmup=0.0, learning_rate=1.0)
+    judged = [0.5, 0.6, 0.6, 0.55, 0.6, 0.7, 0.1, 0.1, 0.1]
+    rates = [learning_rate(config, 10, judged[:count]) for count in range(len(judged) + 1)]
+    assert rates == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -155,6 +275,11 @@ def test_schedule_warms_up_and_ends_at_zero():
         ({"form": "mse"}, "form: expected one of bce"),
         ({"steps": 0}, "steps: expected at least 1"),
         ({"warmup": 1.0}, "warmup: expected a share"),
+        ({"ema": 1.0}, "ema: expected a decay"),
+        ({"precision": "float16"}, "precision: expected one of float32, bfloat16"),
+        ({"schedule": "step"}, "schedule: expected one of cosine, plateau"),
+        ({"accumulate": 0}, "accumulate: expected at least 1"),
+        ({"pairs_at_once": 0}, "pairs_at_once: expected at least 1"),
     ],
 )
 def test_bad_settings_are_named(setting, message):

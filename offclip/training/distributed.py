@@ -1,0 +1,107 @@
+"""Contrastive scores over all processes: pooled vectors and blocks of scores travel, nothing else.
+
+Every process computes the loss of the whole batch, as every score stands in the denominators of
+others. So the gradients of :class:`torch.nn.parallel.DistributedDataParallel`, a mean over
+processes, are those of one process on the whole batch.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed, nn
+
+from offclip.models import Features
+from offclip.models.heads import CosineHead, CrossAttentionHead
+from offclip.scores import PairScores
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes in their order; backward, what all processes ask of one's own rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.size = len(rows)
+        whole = rows.new_empty(processes() * len(rows), *rows.shape[1:])
+        distributed.all_gather(list(whole.chunk(processes())), rows.contiguous())
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        whole = gradients[0].contiguous()
+        distributed.all_reduce(whole)
+        start = distributed.get_rank() * ctx.size
+        return whole[start : start + ctx.size]
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """Rows of all processes, which have equally many; with one process the rows as they are."""
+    if processes() == 1:
+        return rows
+    whole: Tensor = _Gather.apply(rows)
+    return whole
+
+
+def global_scores(
+    head: CosineHead | CrossAttentionHead, images: Features, texts: Features
+) -> PairScores:
+    """Scores of all images with all texts of all processes.
+
+    Each process asks its own images and texts for all pooled vectors of the other side. Patches
+    and words stay where they are.
+    """
+    if processes() == 1:
+        scores: PairScores = head(images, texts)
+        return scores
+    return PairScores(
+        gathered(head.rows(images, gathered(texts.pooled))),
+        gathered(head.rows(texts, gathered(images.pooled))),
+    )
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation by the statistics of all processes, equally many images in each.
+
+    :class:`torch.nn.SyncBatchNorm` does the same but refuses the CPU.
+    """
+
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def forward(
+        self, input: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        if not self.training or processes() == 1:
+            return super().forward(input)
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = _global_mean(values.mean(dim=(0, 2, 3)))
+        centred = values - mean[:, None, None]
+        variance = _global_mean(centred.square().mean(dim=(0, 2, 3)))
+        with torch.no_grad():
+            count = processes() * input.numel() / input.shape[1]
+            self.num_batches_tracked.add_(1)
+            momentum = self.momentum or 1 / float(self.num_batches_tracked)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / (count - 1), momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+
+
+def _global_mean(values: Tensor) -> Tensor:
+    return gathered(values[None]).mean(dim=0)
+
+
+def use_global_statistics(model: nn.Module) -> None:
+    """Replace every batch normalisation inside ``model`` by :class:`GlobalBatchNorm2d`."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                new = GlobalBatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
+                new.load_state_dict(child.state_dict())
+                setattr(parent, name, new.to(child.weight.device, child.weight.dtype))

@@ -1,0 +1,62 @@
+"""Watching a run: a bar for people at a terminal, curves for TensorBoard."""
+
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from offclip.training.config import TrainConfig
+
+Watch = Callable[[int, Mapping[str, float]], None]
+
+
+def memory_gib() -> float:
+    """Largest memory so far: of the GPU if there is one, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def progress_bar(config: TrainConfig) -> Watch:
+    """A bar on stderr with time left, loss, studies a second and memory."""
+    from tqdm.auto import tqdm
+
+    bar = tqdm(total=config.steps, unit="step", smoothing=0.1)
+
+    def watch(step: int, facts: Mapping[str, float]) -> None:
+        if "loss_total" in facts:
+            bar.set_postfix_str(
+                f"loss {facts['loss_total']:.3f}, {facts['studies_per_second']:.0f} studies/s, "
+                f"{facts['memory_gib']:.1f} GiB",
+                refresh=False,
+            )
+            bar.update(step - bar.n)
+        if step == config.steps:
+            bar.close()
+
+    return watch
+
+
+def tensorboard(folder: str | Path) -> Watch:
+    """Curves of every term and metric in ``folder/tensorboard``; needs the package tensorboardX.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "tensorboard: needs the package tensorboardX; pip install 'offclip[train]'"
+        ) from error
+    writer = SummaryWriter(str(Path(folder) / "tensorboard"))
+
+    def watch(step: int, facts: Mapping[str, float]) -> None:
+        for name, value in facts.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return watch
