@@ -122,24 +122,22 @@ def _config(options: argparse.Namespace, seed: int) -> Any:
 
 
 def _material(options: argparse.Namespace) -> Any:
-    from accelerate import PartialState
-
     from offclip.data.curate import curate
     from offclip.study import Material
+    from offclip.training.distributed import process_state
 
-    with PartialState().main_process_first():  # one process of a training curates
+    with process_state().main_process_first():  # one process of a training curates
         return Material(curate(options.data).records, Path(options.out) / "draws")
 
 
 def _train(options: argparse.Namespace) -> None:
-    from accelerate import PartialState
-
     from offclip.study import run
     from offclip.study.run import run_folder
     from offclip.training import progress_bar, tensorboard
+    from offclip.training.distributed import process_state
 
     config, material = _single(options)
-    first = PartialState().is_main_process
+    first = process_state().is_main_process
     watches = [progress_bar(config.train)] if options.progress and first else []
     if options.tensorboard and first:
         watches.append(tensorboard(run_folder(options.out, config, material)))

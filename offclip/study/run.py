@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import PartialState
 from transformers import PreTrainedTokenizerFast
 
 from offclip.data.batches import StudyBatches
@@ -33,6 +32,7 @@ from offclip.study.material import Material, protocol, training_texts
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
 from offclip.training import TrainResult, train
+from offclip.training.distributed import process_state
 from offclip.training.watch import Watch
 
 SPLITS = ("validation", "test")
@@ -118,7 +118,7 @@ def run(
     started = time.perf_counter()
     folder, asked = run_folder(out, config, material), protocol()
     trained = _trained(config, material, folder, asked, report, watch)
-    processes = PartialState()
+    processes = process_state()
     if processes.is_main_process:
         _score(config, material, folder, asked, trained, started)
     processes.wait_for_everyone()
@@ -205,11 +205,12 @@ def _trained(
 
     torch.manual_seed(config.train.seed)
     model = ImageTextModel(config.model, len(tokenizer))
-    with PartialState().main_process_first():
-        for number in range(config.draws):  # once, not once in every process
+    epochs = 1 + config.train.steps * config.train.accumulate // len(batches)
+    with process_state().main_process_first():  # render once, not once in every process
+        for number in range(min(epochs, config.draws)):
             batches.images.draw(1 + number)
     result = train(model, batches, validate, config.train, folder, report=report, watch=watch)
-    if PartialState().is_main_process:
+    if process_state().is_main_process:
         tokenizer.save_pretrained(folder / "tokenizer")
     counts = {
         "kept": texts.kept,

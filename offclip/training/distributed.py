@@ -5,15 +5,34 @@ others. So the gradients of :class:`torch.nn.parallel.DistributedDataParallel`, 
 processes, are those of one process on the whole batch.
 """
 
+import os
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from jaxtyping import Float
 from torch import Tensor, distributed, nn
 
 from offclip.models import Features
 from offclip.models.heads import CosineHead, CrossAttentionHead
 from offclip.scores import PairScores
+
+
+def process_state() -> PartialState:
+    """This process among those that were started together; it joins their group.
+
+    Raises:
+        RuntimeError: the launcher started several, and they do not find together.
+    """
+    state = PartialState(cpu=not torch.accelerator.is_available())
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != state.num_processes:
+        raise RuntimeError(
+            f"processes: the launcher started {started}, but this one is in a group of "
+            f"{state.num_processes}; start them with torchrun or accelerate launch, before "
+            "anything else of this package or of accelerate was used"
+        )
+    return state
 
 
 def processes() -> int:

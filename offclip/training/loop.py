@@ -26,7 +26,7 @@ from offclip.files import remove_parts, write_json
 from offclip.models import ImageTextModel, load_weights, save_weights
 from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
-from offclip.training.distributed import use_global_statistics
+from offclip.training.distributed import process_state, use_global_statistics
 from offclip.training.faults import memory_advice, stop_not_finite
 from offclip.training.objective import Objective
 from offclip.training.schedule import learning_rate
@@ -107,6 +107,7 @@ def train(
         FloatingPointError: the loss is not finite; ``not_finite_<process>.json`` has the studies.
         MemoryError: the memory is too small; the message says what to lower.
     """
+    process_state()
     accelerator = Accelerator()
     _check_share(config, accelerator)
     folder, first = Path(folder), accelerator.is_main_process

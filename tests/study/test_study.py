@@ -133,6 +133,9 @@ def test_batches_are_a_function_of_seed_and_epoch(material):
     seen = [study for batch in first for study in batch["ids"]]
     assert len(seen) == len(set(seen)) == 32 and cases["study_id"][0] not in seen
     assert not (first[0]["images"] == later[0]["images"]).all()
+    assert len(batches) == len(first) == 4
+    for ours, theirs in zip(batches(0, start=2), first[2:], strict=True):
+        assert ours["chosen"] == theirs["chosen"] and ours["ids"] == theirs["ids"]
 
 
 def test_cached_draws_are_the_rendered_ones(material, tmp_path):

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.training import Objective, TrainConfig, train
-from offclip.training.distributed import GlobalBatchNorm2d, use_global_statistics
+from offclip.training.distributed import GlobalBatchNorm2d, process_state, use_global_statistics
 from tests.training.process_group import run_in_group
 from tests.training.test_loop import CONFIG, Kinds, new_model, validate
 
@@ -94,23 +94,44 @@ def test_every_loss_and_head_is_that_of_one_process(count, tmp_path):
             torch.testing.assert_close(found["buffers"][name], buffer, rtol=0, atol=1e-9)
 
 
-def train_in_group(rank, folder, precision):
-    long = {"steps": 24, "validate_every": 8, "accumulate": 2, "ema": 0.5, "save_every": 1}
-    config = replace(CONFIG, precision=precision, **long)
-    result = train(new_model(), Kinds(), validate, config, folder)
+class Double(Kinds):
+    """The same pictures in float64."""
+
+    def __call__(self, epoch, start=0):
+        for batch in super().__call__(epoch, start):
+            yield widened(batch)
+
+
+def judge(model):
+    precise = model.head.norm.weight.dtype
+    found = validate(model.float())
+    model.to(precise)
+    return found
+
+
+def train_in_group(rank, folder, settings, double):
+    config = replace(CONFIG, steps=24, validate_every=8, **settings)
+    model, batches = (new_model().double(), Double()) if double else (new_model(), Kinds())
+    result = train(model, batches, judge, config, folder)
     (folder / f"{rank}.json").write_text(json.dumps(result.log))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_loop_in_two_processes_learns_what_one_learns(precision, tmp_path):
-    run_in_group(2, train_in_group, tmp_path, precision)
+@pytest.mark.parametrize(
+    ("settings", "double", "far"),
+    [
+        ({"accumulate": 2, "ema": 0.5, "save_every": 1}, True, 1e-7),
+        ({"precision": "bfloat16"}, False, 0.1),
+    ],
+    ids=["float64", "bfloat16"],
+)
+def test_the_loop_in_two_processes_learns_what_one_learns(settings, double, far, tmp_path):
+    run_in_group(2, train_in_group, tmp_path, settings, double)
     logs = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
     assert [entry["step"] for entry in logs[0]] == [8, 16, 24]
     assert [e["accuracy"] for e in logs[0]] == [e["accuracy"] for e in logs[1]]
     (tmp_path / "one").mkdir()
-    train_in_group(0, tmp_path / "one", precision)
+    train_in_group(0, tmp_path / "one", settings, double)
     one = json.loads((tmp_path / "one" / "0.json").read_text())
-    far = {"float32": 0.01, "bfloat16": 0.1}[precision]  # Adam makes much of small differences
     for ours, theirs in zip(logs[0], one, strict=True):
         assert ours["loss_total"] == pytest.approx(theirs["loss_total"], rel=far)
     assert one[-1]["loss_total"] < 0.9 * one[0]["loss_total"]
@@ -127,6 +148,14 @@ def test_a_batch_that_cannot_be_shared_out_is_named(tmp_path):
     run_in_group(2, uneven, tmp_path)
     said = (tmp_path / "1.txt").read_text()
     assert said == "batch_size: expected a multiple of the 2 processes, got 9"
+
+
+def test_processes_that_do_not_find_together_are_told(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        RuntimeError, match="started 3, but this one is in a group of 1; .*torchrun"
+    ):
+        process_state()
 
 
 def test_batch_norm_with_one_process_is_pytorchs():
