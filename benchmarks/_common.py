@@ -28,19 +28,31 @@ def settings_of_record() -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
+def settings_given(given: list[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """``name=value`` of the command line as settings; the values are read as YAML."""
+    if wrong := [each for each in given if "=" not in each]:
+        parser.error(f"--set: expected NAME=VALUE, got {wrong[0]!r}")
+    parts = [each.partition("=") for each in given]
+    return {name: yaml.safe_load(value) for name, _, value in parts}
+
+
 def material_of(options: argparse.Namespace) -> Material:
     """The curated records, and where rendered draws are kept."""
     return Material(curate(options.data).records, options.out / "draws")
 
 
-def run_of_record(label: str, seed: int, head: str, out: Path, material: Material) -> Run:
+def run_of_record(
+    label: str, seed: int, head: str, out: Path, material: Material, **changed: Any
+) -> Run:
     """A finished run of the study by its label, ``infonce`` or ``infonce@raw``.
+
+    Settings of record, but for those that are ``changed``.
 
     Raises:
         SystemExit: it is not finished; the message names its folder.
     """
     variant, _, prompting = label.partition("@")
-    own = {**settings_of_record(), **({"prompting": prompting} if prompting else {})}
+    own = {**settings_of_record(), **changed, **({"prompting": prompting} if prompting else {})}
     config = run_config(variant, head=head, seed=seed, **own)
     run = finished_run(out, config, material)
     if run is None:

@@ -1,6 +1,8 @@
 """How well finished runs point: which map, by whose rule, and what needs no image at all.
 
     python -m benchmarks.pointing_maps --record book/results/pointing_maps.json
+    python -m benchmarks.pointing_maps --set image_size=128 --variants infonce+filter offclip \\
+        --seeds 0 1 2 --record book/results/pointing_maps_128.json
 
 Nothing is trained; a run that is missing is named. ``pointing_by_map``: the study's rule with each
 kind of map (``offclip.evaluation.attention_maps``) and with ``place``, the mean of the attention
@@ -17,7 +19,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from benchmarks._common import material_of, run_of_record, study_parser
+from benchmarks._common import material_of, run_of_record, settings_given, study_parser
 from offclip.evaluation import (
     Interval,
     Record,
@@ -86,13 +88,15 @@ def main() -> None:
     parser.add_argument("--head", default="cross_attention", choices=sorted(KINDS))
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of the runs")
     options = parser.parse_args()
+    changed = settings_given(options.set, parser)
     material = material_of(options)
     split_of = cache(lambda name, size: Split(material, name, size))
     records: list[Record] = []
     for label in options.variants:
         runs = [
-            run_of_record(label, seed, options.head, options.out, material)
+            run_of_record(label, seed, options.head, options.out, material, **changed)
             for seed in options.seeds
         ]
         size = runs[0].config.model.image_size
@@ -173,10 +177,11 @@ def _record(
     model: bool = True,
 ) -> Record:
     config = runs[0].config
+    _, *unusual = config.name.split(", ")
     abouts = [run.about for run in runs]
     seeds = pooled or not model
     return Record(
-        dataset=DATASET, split=split, variant=config.name if model else "no model",
+        dataset=DATASET, split=split, variant=config.name if model else ", ".join(["no model", *unusual]),
         prompting=config.prompting if model else None, head=config.model.head, metric=metric,
         detail=detail, seed=None if seeds else config.train.seed, value=interval.value,
         unit="patches" if metric == "attention_patches" else "",

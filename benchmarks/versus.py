@@ -10,12 +10,12 @@ setting of the variant, not of the baseline. Finished runs are not repeated; abo
 on one core.
 """
 
-import argparse
-from typing import Any
-
-import yaml
-
-from benchmarks._common import material_of, settings_of_record, study_parser
+from benchmarks._common import (
+    material_of,
+    settings_given,
+    settings_of_record,
+    study_parser,
+)
 from offclip.evaluation import write_evidence
 from offclip.study import run_config, sweep
 from offclip.study.evidence import differences, measure_run, over_seeds, run_records
@@ -32,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = settings_of_record()
     material = material_of(options)
-    changed = {**settings, **_pairs(options.set, parser)}
+    changed = {**settings, **settings_given(options.set, parser)}
     configs = [
         run_config(variant, head=options.head, seed=seed, **own)
         for variant, own in ((options.variant, changed), (options.baseline, settings))
@@ -50,14 +50,6 @@ def main() -> None:
         names = (runs[0].config.name, runs[count].config.name)
         records += [*single, *over_seeds(ours, single), *differences(ours, theirs, names)]
     print(f"wrote {write_evidence(options.record, records)}")
-
-
-def _pairs(given: list[str], parser: argparse.ArgumentParser) -> dict[str, Any]:
-    """``name=value`` as settings; the values are read as YAML."""
-    if wrong := [each for each in given if "=" not in each]:
-        parser.error(f"--set: expected NAME=VALUE, got {wrong[0]!r}")
-    parts = [each.partition("=") for each in given]
-    return {name: yaml.safe_load(value) for name, _, value in parts}
 
 
 if __name__ == "__main__":

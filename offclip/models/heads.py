@@ -53,6 +53,20 @@ class CosineHead(nn.Module):
         )
 
 
+def attention_products(queries: int, tokens: int, dim: int, heads: int) -> tuple[int, int]:
+    """Multiplications of one memory's cross-attention, in the two ways that it can be computed.
+
+    First with projected keys and values: each token is multiplied twice by a matrix, and each
+    query meets the tokens twice. Then absorbed: the matrices are applied to the queries, whose
+    heads meet the tokens at full width. Few queries and many tokens favour the second. The query's
+    and the output's own projections are the same in both, and left out.
+    """
+    return (
+        2 * tokens * dim * (dim + queries),
+        2 * queries * dim * (dim + heads * tokens),
+    )
+
+
 class FusionLayer(nn.Module):
     """One layer of CARZero's decoder: cross-attention, then a feed-forward block, both pre-norm.
 
@@ -98,9 +112,10 @@ class FusionLayer(nn.Module):
         return x + self.linear2(self.linear1(self.norm3(x)).relu())
 
     def _absorbs(self, queries: int, tokens: int) -> bool:
-        """Whether few queries ask many tokens, so that :meth:`_absorbed` has less to multiply."""
-        dim = self.query.in_features
-        return queries * (dim + self.heads * tokens) < tokens * (dim + queries)
+        projected, absorbed = attention_products(
+            queries, tokens, self.query.in_features, self.heads
+        )
+        return absorbed < projected
 
     def _projected(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
         """Keys and values are made once for each memory and serve all its queries."""

@@ -1,6 +1,7 @@
 """Training: configuration, objective, loop, checkpoints. Knows models and losses."""
 
 from offclip.training.config import TrainConfig
+from offclip.training.costs import step_costs
 from offclip.training.loop import Batches, TrainResult, train
 from offclip.training.objective import Objective, objective
 from offclip.training.schedule import learning_rate
@@ -14,6 +15,7 @@ __all__ = [
     "learning_rate",
     "objective",
     "progress_bar",
+    "step_costs",
     "tensorboard",
     "train",
 ]

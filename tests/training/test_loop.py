@@ -9,7 +9,14 @@ import torch
 
 from offclip.losses import info_nce, tier_penalty
 from offclip.models import ImageTextModel, ModelConfig, load_weights
-from offclip.training import TrainConfig, learning_rate, progress_bar, tensorboard, train
+from offclip.training import (
+    TrainConfig,
+    learning_rate,
+    progress_bar,
+    step_costs,
+    tensorboard,
+    train,
+)
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)
 CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3, select="accuracy")
@@ -211,6 +218,16 @@ def test_a_watch_sees_every_step_and_every_validation(tmp_path):
     facts = seen[0][1]
     assert facts["loss_total"] == pytest.approx(facts["loss_off_diagonal"] + facts["loss_abnormal"])
     assert facts["studies_per_second"] > 0 and facts["memory_gib"] > 0 and facts["seconds_left"] > 0
+
+
+def test_the_parts_of_a_step_add_up_to_about_the_step():
+    batch = dict(next(batches(0)))
+    batch.pop("ids")
+    model = new_model()
+    costs = step_costs(model, batch, CONFIG, repeats=2)
+    assert list(costs) == ["image tower", "text tower", "head", "loss", "backward"]
+    assert min(costs.values()) > 0
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_bar_and_curves(tmp_path, capfd):
