@@ -177,11 +177,11 @@ def _record(
     model: bool = True,
 ) -> Record:
     config = runs[0].config
-    _, *unusual = config.name.split(", ")
+    without = ", ".join(["no model", *config.name.split(", ")[1:]])
     abouts = [run.about for run in runs]
     seeds = pooled or not model
     return Record(
-        dataset=DATASET, split=split, variant=config.name if model else ", ".join(["no model", *unusual]),
+        dataset=DATASET, split=split, variant=config.name if model else without,
         prompting=config.prompting if model else None, head=config.model.head, metric=metric,
         detail=detail, seed=None if seeds else config.train.seed, value=interval.value,
         unit="patches" if metric == "attention_patches" else "",
