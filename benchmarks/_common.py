@@ -1,14 +1,18 @@
 """What the benchmarks that train runs of the study have in common."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from offclip.data.curate import curate
-from offclip.study import Material, Run, finished_run, run_config
+from offclip.study import Material, Run, RunConfig, finished_run, run_config
 from offclip.study.run import run_folder
+
+
+SIZES = ("image_size", "image_widths", "dim", "text_layers", "fusion_layers")
 
 
 def study_parser(doc: str | None, *, trains: bool = True) -> argparse.ArgumentParser:
@@ -34,6 +38,12 @@ def settings_given(given: list[str], parser: argparse.ArgumentParser) -> dict[st
         parser.error(f"--set: expected NAME=VALUE, got {wrong[0]!r}")
     parts = [each.partition("=") for each in given]
     return {name: yaml.safe_load(value) for name, _, value in parts}
+
+
+def label_of(config: RunConfig, changed: Mapping[str, Any]) -> str:
+    """The variant, with what was changed in the sizes of its model behind it."""
+    sizes = {name: value for name, value in changed.items() if name in SIZES}
+    return ", ".join([config.name, *(f"{name} {value}" for name, value in sizes.items())])
 
 
 def material_of(options: argparse.Namespace) -> Material:

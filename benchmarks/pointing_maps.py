@@ -14,12 +14,19 @@ that the grid allows (``ceiling``).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from benchmarks._common import material_of, run_of_record, settings_given, study_parser
+from benchmarks._common import (
+    label_of,
+    material_of,
+    run_of_record,
+    settings_given,
+    study_parser,
+)
 from offclip.evaluation import (
     Interval,
     Record,
@@ -105,6 +112,8 @@ def main() -> None:
             shown = [r for r in records if r.seed is None and r.split == name][-11:]
             print(label, name, *(f"{r.detail} {r.value:.3f};" for r in shown), flush=True)
     records += without_model(runs[0], split_of("test", size))
+    sizes = label_of(runs[0].config, changed).removeprefix(runs[0].config.name)
+    records = [replace(record, variant=record.variant + sizes) for record in records]
     print(f"wrote {write_evidence(options.record, records)}")
 
 
@@ -177,11 +186,10 @@ def _record(
     model: bool = True,
 ) -> Record:
     config = runs[0].config
-    without = ", ".join(["no model", *config.name.split(", ")[1:]])
     abouts = [run.about for run in runs]
     seeds = pooled or not model
     return Record(
-        dataset=DATASET, split=split, variant=config.name if model else without,
+        dataset=DATASET, split=split, variant=config.name if model else "no model",
         prompting=config.prompting if model else None, head=config.model.head, metric=metric,
         detail=detail, seed=None if seeds else config.train.seed, value=interval.value,
         unit="patches" if metric == "attention_patches" else "",

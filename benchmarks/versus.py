@@ -10,7 +10,10 @@ setting of the variant, not of the baseline. Finished runs are not repeated; abo
 on one core.
 """
 
+from dataclasses import replace
+
 from benchmarks._common import (
+    label_of,
     material_of,
     settings_given,
     settings_of_record,
@@ -32,7 +35,8 @@ def main() -> None:
     options = parser.parse_args()
     settings = settings_of_record()
     material = material_of(options)
-    changed = {**settings, **settings_given(options.set, parser)}
+    given = settings_given(options.set, parser)
+    changed = {**settings, **given}
     configs = [
         run_config(variant, head=options.head, seed=seed, **own)
         for variant, own in ((options.variant, changed), (options.baseline, settings))
@@ -40,6 +44,7 @@ def main() -> None:
     ]
     runs = sweep(configs, material, options.out, jobs=options.jobs, report=print)
     count = len(options.seeds)
+    names = (label_of(runs[0].config, given), runs[count].config.name)
     records = []
     for split in ("validation", "test"):
         ours, theirs = (
@@ -47,8 +52,8 @@ def main() -> None:
             for part in (runs[:count], runs[count:])
         )
         single = [record for one in ours for record in run_records(one)]
-        names = (runs[0].config.name, runs[count].config.name)
-        records += [*single, *over_seeds(ours, single), *differences(ours, theirs, names)]
+        found = [*single, *over_seeds(ours, single), *differences(ours, theirs, names)]
+        records += [replace(record, variant=names[0]) for record in found]
     print(f"wrote {write_evidence(options.record, records)}")
 
 

@@ -46,7 +46,7 @@ def predict(
     prompts: Sequence[str],
     files: Sequence[Path],
     *,
-    batch_size: int = 32,
+    batch_size: int = 128,
 ) -> Predictions:
     """Mean score of both directions of every file with every prompt; texts are encoded once.
 

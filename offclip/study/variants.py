@@ -103,10 +103,6 @@ class RunConfig:
             f"weights {weights[0]:g} and {weights[1]:g}": weights != (1.0, 1.0),
             f"{self.studies_kept:.0%} of studies": self.studies_kept < 1,
             f"{self.normals_kept:.0%} of normals": self.normals_kept < 1,
-            f"{self.model.image_size} px": self.model.image_size != ModelConfig.image_size,
-            f"{self.model.patch_size}-px patches": (
-                self.model.image_widths != ModelConfig.image_widths
-            ),
             f"form {self.train.form}": self.train.form != TrainConfig.form,
             f"balance {self.train.balance}": self.train.balance != TrainConfig.balance,
         }
