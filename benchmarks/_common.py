@@ -11,7 +11,6 @@ from offclip.data.curate import curate
 from offclip.study import Material, Run, RunConfig, finished_run, run_config
 from offclip.study.run import run_folder
 
-
 SIZES = ("image_size", "image_widths", "dim", "text_layers", "fusion_layers")
 
 
