@@ -164,7 +164,8 @@ def _mean(records: pd.DataFrame, label: str, metric: str = "pointing") -> str:
 
 
 def _prior(records: pd.DataFrame) -> str:
-    table = pooled(records, "pointing_by_map").query("label == 'no model'").set_index("detail")
+    blind = records[records["variant"] == "no model"]
+    table = pooled(blind, "pointing_by_map").set_index("detail")
     return f"{table.loc['prior: mean', 'value']:.3f}"
 
 
