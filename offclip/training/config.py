@@ -45,8 +45,8 @@ class TrainConfig:
             always computed in float32.
         ema: decay of an exponential moving average of the weights, which is then what is validated
             and kept; 0: none.
-        pairs_at_once: of a cross-attention head, see
-            :class:`offclip.models.heads.CrossAttentionHead`.
+        pairs_at_once: image-text pairs that a cross-attention head evaluates at a time; more pairs
+            go in chunks, which the backward pass computes once more.
         validate_every: steps between validations; the best checkpoint is one of these.
         save_every: steps between checkpoints to go on from; 0: at validations only.
         select: the validation metric that chooses the checkpoint, higher is better. Default: the

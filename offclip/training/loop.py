@@ -99,7 +99,7 @@ def train(
         config: every setting.
         folder: for checkpoints and log; written atomically.
         report: gets one line a validation, for example ``print``.
-        watch: gets the facts of each step, see :mod:`offclip.training.watch`.
+        watch: gets the facts of each step, see ``offclip.training.progress_bar``.
 
     Raises:
         ValueError: ``folder`` holds a run of another configuration, an epoch has no batch, the
