@@ -9,15 +9,13 @@ in for them.
 import importlib
 import sys
 import types
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from offclip.models.heads import CrossAttentionHead
-from offclip.models.published.names import published_name
+from offclip.models.published.names import published_weights
 
 MLP = "dqn_wo_self_atten_mlp"
 
@@ -52,26 +50,18 @@ def published_head(folder: Path, ours: CrossAttentionHead) -> nn.Module:
     )
     config = types.SimpleNamespace(model=types.SimpleNamespace(fusion=fusion))
     peer: nn.Module = published_module(folder, MLP).TQN_Model(cfg=config)
-    found = peer.load_state_dict(published_weights(ours), strict=False)
+    found = peer.load_state_dict(fusion_weights(ours), strict=False)
     unused = [n for n in found.missing_keys if "self_attn" not in n and "norm1" not in n]
     if found.unexpected_keys or unused != ["logit_scale"]:
         raise SystemExit(f"{folder}: expected the published fusion module, got {found}")
     return peer.eval()
 
 
-def published_weights(ours: CrossAttentionHead) -> dict[str, Tensor]:
-    """Our head's weights under published names."""
-    parts: dict[str, dict[int | None, Tensor]] = defaultdict(dict)
-    for name, weight in ours.state_dict().items():
-        published, part = published_name(f"head.{name}")
-        parts[published.removeprefix("fusion_module.")][part] = weight
-    whole = {
-        name: each[None] if None in each else torch.cat([each[i] for i in range(3)])
-        for name, each in parts.items()
-    }
-    for end in ("weight", "bias"):
-        whole[f"decoder.norm.{end}"] = whole[f"decoder_norm.{end}"]
-    return whole
+def fusion_weights(ours: CrossAttentionHead) -> dict[str, Tensor]:
+    """Our head's weights under the names of the published fusion module."""
+    state = {f"head.{name}": weight for name, weight in ours.state_dict().items()}
+    published = published_weights(state).items()
+    return {name.removeprefix("fusion_module."): weight for name, weight in published}
 
 
 def published_words(folder: Path, words: Mapping[int, str]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks._published import published_module, published_weights
+from benchmarks._published import fusion_weights, published_module
 from benchmarks.published_head import Setting, compare, new_head
 from tests.paths import golden
 
@@ -23,7 +23,7 @@ def test_our_weights_have_the_published_names_and_shapes(tmp_path):
         for name, entry in published.items()
         if name.startswith("fusion_module.")
     }
-    ours = {name: list(weight.shape) for name, weight in published_weights(head).items()}
+    ours = {name: list(weight.shape) for name, weight in fusion_weights(head).items()}
     assert ours.items() <= shapes.items()
     unused = [n for n in set(shapes) - set(ours) if "self_attn" not in n and ".norm1." not in n]
     assert unused == ["logit_scale"]

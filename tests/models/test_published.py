@@ -21,7 +21,11 @@ from offclip.models.published import (
     published_preprocess,
 )
 from offclip.models.published.loading import _read, _weights, model_of
-from offclip.models.published.names import published_name, unused_shapes, used_shapes
+from offclip.models.published.names import (
+    published_weights,
+    unused_shapes,
+    used_shapes,
+)
 from offclip.models.published.text import published_text
 from tests.paths import golden
 
@@ -37,16 +41,7 @@ TINY = PublishedConfig(
 
 def weights_of(model):
     """Published weights that give this model, unused ones included."""
-    parts = {}
-    for ours, weight in model.state_dict().items():
-        name, part = published_name(ours)
-        parts.setdefault(name, {})[part] = weight
-    weights = {
-        name: each[None] if None in each else torch.cat([each[k] for k in range(3)])
-        for name, each in parts.items()
-    }
-    for end in ("weight", "bias"):
-        weights[f"fusion_module.decoder.norm.{end}"] = weights[f"fusion_module.decoder_norm.{end}"]
+    weights = published_weights(model.state_dict())
     return weights | {name: torch.ones(s) for name, s in unused_shapes(model.config).items()}
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from offclip.models.published.model import PublishedConfig
@@ -52,6 +53,21 @@ def published_name(ours: str) -> tuple[str, int | None]:
             split = kind is not None and not ours.startswith("text_tower.")
             return match.expand(published), PARTS[kind] if split and kind else None
     raise KeyError(ours)
+
+
+def published_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our weights, or a part of them, under published names; what these need and no more."""
+    parts: dict[str, dict[int | None, Tensor]] = {}
+    for ours, weight in state.items():
+        name, part = published_name(ours)
+        parts.setdefault(name, {})[part] = weight
+    whole = {
+        name: each[None] if None in each else torch.cat([each[part] for part in range(3)])
+        for name, each in parts.items()
+    }
+    # one module under two names
+    twice = {name.replace("decoder_norm", "decoder.norm"): weight for name, weight in whole.items()}
+    return whole | twice
 
 
 def used_shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
