@@ -10,7 +10,6 @@ take about ten minutes on one core.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from offclip.losses import (
     offclip_loss,
 )
 from offclip.scores import PairScores
+from offclip.training.watch import process_gib
 
 DIM, SCALE = 128, 14.3
 SIZES = [1024, 2048, 4096, 8192, 16384, 32768]
@@ -84,9 +84,7 @@ def measure(loss: str, way: str, size: int, chunk_size: int) -> dict[str, float]
     start = time.process_time()
     call(images, texts, scale, torch.arange(size) < size // 2, chunk_size).backward()
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return {"seconds": seconds, "mebibytes": peak / unit}
+    return {"seconds": seconds, "mebibytes": 1024 * process_gib()}
 
 
 def in_own_process(loss: str, way: str, size: int, chunk_size: int) -> dict[str, float]:

@@ -12,11 +12,9 @@ largest ratio of one round. On a CPU the peak memory is that of a process of its
 """
 
 import argparse
-import resource
 import statistics
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -28,13 +26,15 @@ import torch
 from torch import Tensor
 
 from benchmarks._published import published_head, published_words
-from offclip.evaluation import Record, commit_of_code, config_hash, device_name, write_evidence
+from benchmarks.chunked_losses import clean_commit
+from offclip.evaluation import Record, config_hash, device_name, write_evidence
 from offclip.losses import info_nce
 from offclip.models import Features
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.published import PublishedConfig
 from offclip.models.published.text import word_sums
 from offclip.scores import PairScores
+from offclip.training.watch import process_gib
 
 PUBLISHED = PublishedConfig(vocabulary=0)
 PATCHES, SLOTS, PROMPTS, PIECES = 196, PUBLISHED.text_length, 193, 10
@@ -158,13 +158,19 @@ def seconds(setting: Setting, call: Callable[[], Any]) -> float:
 
 
 def ratios(
-    setting: Setting, calls: dict[str, Callable[[], Any]], rounds: int
+    setting: Setting,
+    calls: dict[str, Callable[[], Any]],
+    rounds: int,
+    units: Mapping[str, int] | None = None,
 ) -> dict[str, tuple[float, float, float, float]]:
-    """By name: median seconds, ratio of the last call's median to its own, lowest and highest."""
+    """By name: median seconds, ratio of the last call's median to its own, lowest and highest.
+
+    ``units``: how many a call does, if seconds are to be for one of them.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            times[name].append(seconds(setting, call))
+            times[name].append(seconds(setting, call) / (units[name] if units else 1))
     peer = list(times.values())[-1]
     found = {}
     for name, taken in times.items():
@@ -182,14 +188,10 @@ def peak(setting: Setting, name: str) -> float:
         before = torch.cuda.memory_allocated()
         train_step(setting, call, sides)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    few = [next(iter(side.split(2))) for side in sides]
-    few = [Features(s.pooled.detach().requires_grad_(), s.tokens.detach().requires_grad_())
-           for s in few]  # fmt: skip
-    train_step(setting, call, few)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    train_step(setting, call, new_features(setting, 2, 2))
+    before = process_gib()
     train_step(setting, call, sides)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return grown / (2**20 if sys.platform == "darwin" else 2**10)
+    return 1024 * (process_gib() - before)
 
 
 def peak_alone(setting: Setting, name: str) -> float:
@@ -217,7 +219,7 @@ def measure_step(setting: Setting, rounds: int, peaks: dict[str, float]) -> list
 
 @torch.no_grad()
 def measure_scoring(setting: Setting, rounds: int, images: int) -> list[dict[str, Any]]:
-    """Zero-shot scores a image: all images at once here, one at a time as published."""
+    """Zero-shot scores of an image: all images at once here, one at a time as published."""
     head = new_head(setting)
     peer = theirs(published_head(setting.published, head).to(setting.device))
     sides = new_features(setting, images, PROMPTS)
@@ -231,18 +233,12 @@ def measure_scoring(setting: Setting, rounds: int, images: int) -> list[dict[str
         with setting.autocast():
             return head(*sides).mean
 
-    with torch.autocast(setting.device, enabled=False):
-        exact = peer(next(iter(sides[0].split(few))), sides[1]).mean
+    exact = peer(sides[0].split(few)[0], sides[1]).mean
     compare("zero-shot scores", distances([batch()[:few]], [exact]), distances([alone()], [exact]))
-    times = ratios(setting, {"ours": batch, "published": alone}, rounds)
-    scale = {"ours": images, "published": few}
-    factor = images / few  # the published way takes `few` images a call
-    return [
-        {"task": f"zero-shot scoring an image, {PROMPTS} prompts", "way": name,
-         "seconds": (taken / scale[name], *(r * (factor if name == "ours" else 1) for r in rest)),
-         "n": scale[name]}
-        for name, (taken, *rest) in times.items()
-    ]  # fmt: skip
+    units = {"ours": images, "published": few}
+    times = ratios(setting, {"ours": batch, "published": alone}, rounds, units)
+    task = f"zero-shot scoring an image, {PROMPTS} prompts"
+    return [{"task": task, "way": n, "seconds": t, "n": units[n]} for n, t in times.items()]
 
 
 @torch.no_grad()
@@ -271,7 +267,9 @@ def measure_words(setting: Setting, rounds: int) -> list[dict[str, Any]]:
     return [{"task": task, "way": n, "seconds": t, "n": setting.size} for n, t in times.items()]
 
 
-def records(cases: list[dict[str, Any]], setting: Setting, minutes: float) -> list[Record]:
+def records(
+    cases: list[dict[str, Any]], setting: Setting, commit: str, minutes: float
+) -> list[Record]:
     """Ratios and absolute times as evidence."""
     made = []
     for case in cases:
@@ -290,7 +288,7 @@ def records(cases: list[dict[str, Any]], setting: Setting, minutes: float) -> li
                 head="cross_attention", metric=metric, detail=detail, seed=0, value=value,
                 unit=unit, interval=interval,
                 interval_method=None if interval is None else "smallest and largest of the rounds",
-                n=case["n"], config=config_hash({"size": setting.size}), commit=commit_of_code(),
+                n=case["n"], config=config_hash({"size": setting.size}), commit=commit,
                 device=device_name(), minutes=minutes,
             )
             for metric, value, unit, interval in rows
@@ -309,6 +307,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--record", type=Path)
     options = parser.parse_args()
+    commit = clean_commit() if options.record else ""
     settings = [
         Setting(options.published, options.device, precision, options.size)
         for precision in options.precision
@@ -330,7 +329,7 @@ def main() -> None:
                 f"{ratio:6.2f} [{low:.2f}, {high:.2f}] {memory}",
                 flush=True,
             )
-        made += records(cases, setting, (time.perf_counter() - start) / 60)
+        made += records(cases, setting, commit, (time.perf_counter() - start) / 60)
     if options.record:
         print(f"wrote {write_evidence(options.record, made)}")
 

@@ -16,6 +16,11 @@ def memory_gib() -> float:
     """Largest memory so far: of the GPU if there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
+    return process_gib()
+
+
+def process_gib() -> float:
+    """Largest memory that this process has held so far."""
     unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
