@@ -70,26 +70,21 @@ class Objective(nn.Module):
             read = model.encode_texts(input_ids, attention_mask)
             scores = global_scores(model.head, seen, read)
             cosines = model.token_cosines(seen, read) if self.config.tier else None
-        whole = PairScores(_wide(scores.image_to_text), _wide(scores.text_to_image))
-        terms = objective(self.config, whole, gathered(is_normal))
+        terms = objective(self.config, scores, gathered(is_normal))
         if cosines is None:
             return terms
-        penalty = self._tier(_wide(cosines), attention_mask.bool())
+        penalty = self._tier(cosines, attention_mask.bool())
         return {**terms, "total": terms["total"] + penalty, "tier": penalty}
 
     def _tier(self, cosines: Tensor, mask: Tensor) -> Tensor:
         """TIER's penalty, already weighted; its first mean is over the words of all processes."""
-        words = mask.sum(dtype=cosines.dtype)
-        share = words / gathered(words[None]).mean()
+        words = gathered(mask.sum()[None])
+        share = len(words) * int(mask.sum()) / int(words.sum())
         penalty = tier_penalty(
             cosines,
-            words_weight=self.config.tier_words * float(share),
+            words_weight=self.config.tier_words * share,
             patches_weight=self.config.tier_patches,
             token_mask=mask,
             temperature=self.config.tier_temperature,
         )
         return gathered(penalty[None]).mean()
-
-
-def _wide(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
