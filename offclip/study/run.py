@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,9 +206,8 @@ def _trained(
 
     torch.manual_seed(config.train.seed)
     model = ImageTextModel(config.model, len(tokenizer))
-    epochs = 1 + config.train.steps * config.train.accumulate // len(batches)
     with process_state().main_process_first():  # render once, not once in every process
-        for number in range(min(epochs, config.draws)):
+        for number in range(draws_needed(config, len(batches))):
             batches.images.draw(1 + number)
     result = train(model, batches, validate, config.train, folder, report=report, watch=watch)
     if process_state().is_main_process:
@@ -220,6 +220,11 @@ def _trained(
         "studies_left_out": int((~chosen).sum()),
     }
     return model, tokenizer, result, counts
+
+
+def draws_needed(config: RunConfig, batches: int) -> int:
+    """Draws that a run takes of each training study, with so many batches an epoch."""
+    return min(config.draws, math.ceil(config.train.steps * config.train.accumulate / batches))
 
 
 def chosen_studies(is_normal: np.ndarray, config: RunConfig) -> np.ndarray:

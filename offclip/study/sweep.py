@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from offclip.study.material import Material
-from offclip.study.run import Run, finished_run, run
+from offclip.study.run import Run, draws_needed, finished_run, run
 from offclip.study.variants import RunConfig
 
 
@@ -62,9 +62,9 @@ def _draw_once(configs: Sequence[RunConfig], material: Material) -> None:
     cases = material.cases("train")
     needed: dict[int, int] = {}
     for config in configs:
-        epochs = 1 + config.train.steps * config.train.batch_size // len(cases)
+        draws = draws_needed(config, max(1, len(cases) // config.train.batch_size))
         size = config.model.image_size
-        needed[size] = max(needed.get(size, 0), min(config.draws, epochs))
+        needed[size] = max(needed.get(size, 0), draws)
     for size, draws in needed.items():
         pictures = material.pictures(cases, size)
         for number in range(draws):
