@@ -2,16 +2,18 @@
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from offclip.data.curate import curate
-from offclip.study import Material, Run, RunConfig, finished_run, run_config
+from offclip.models import ModelConfig
+from offclip.study import Material, Run, finished_run, run_config
 from offclip.study.run import run_folder
 
-SIZES = ("image_size", "image_widths", "dim", "text_layers", "fusion_layers")
+SIZES = {field.name for field in fields(ModelConfig)} - {"head", "score_bias"}
 
 
 def study_parser(doc: str | None, *, trains: bool = True) -> argparse.ArgumentParser:
@@ -39,10 +41,9 @@ def settings_given(given: list[str], parser: argparse.ArgumentParser) -> dict[st
     return {name: yaml.safe_load(value) for name, _, value in parts}
 
 
-def label_of(config: RunConfig, changed: Mapping[str, Any]) -> str:
-    """The variant, with what was changed in the sizes of its model behind it."""
-    sizes = {name: value for name, value in changed.items() if name in SIZES}
-    return ", ".join([config.name, *(f"{name} {value}" for name, value in sizes.items())])
+def sizes_changed(changed: Mapping[str, Any]) -> str:
+    """The changed sizes of a model, to stand behind a variant's name, which does not tell them."""
+    return "".join(f", {name} {value}" for name, value in changed.items() if name in SIZES)
 
 
 def material_of(options: argparse.Namespace) -> Material:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.pointing_maps --record book/results/pointing_maps.json
     python -m benchmarks.pointing_maps --set image_size=128 --variants infonce+filter offclip \\
-        --seeds 0 1 2 --record book/results/pointing_maps_128.json
+        --seeds 0 1 2 --record book/results/pointing_grid_128.json
 
 Nothing is trained; a run that is missing is named. ``pointing_by_map``: the study's rule with each
 kind of map (``offclip.evaluation.attention_maps``) and with ``place``, the mean of the attention
@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks._common import (
-    label_of,
     material_of,
     run_of_record,
     settings_given,
+    sizes_changed,
     study_parser,
 )
 from offclip.evaluation import (
@@ -112,7 +112,7 @@ def main() -> None:
             shown = [r for r in records if r.seed is None and r.split == name][-11:]
             print(label, name, *(f"{r.detail} {r.value:.3f};" for r in shown), flush=True)
     records += without_model(runs[0], split_of("test", size))
-    sizes = label_of(runs[0].config, changed).removeprefix(runs[0].config.name)
+    sizes = sizes_changed(changed)
     records = [replace(record, variant=record.variant + sizes) for record in records]
     print(f"wrote {write_evidence(options.record, records)}")
 

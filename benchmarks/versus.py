@@ -13,10 +13,10 @@ on one core.
 from dataclasses import replace
 
 from benchmarks._common import (
-    label_of,
     material_of,
     settings_given,
     settings_of_record,
+    sizes_changed,
     study_parser,
 )
 from offclip.evaluation import write_evidence
@@ -44,7 +44,7 @@ def main() -> None:
     ]
     runs = sweep(configs, material, options.out, jobs=options.jobs, report=print)
     count = len(options.seeds)
-    names = (label_of(runs[0].config, given), runs[count].config.name)
+    names = (runs[0].config.name + sizes_changed(given), runs[count].config.name)
     records = []
     for split in ("validation", "test"):
         ours, theirs = (
