@@ -179,7 +179,7 @@ def test_two_accumulated_batches_are_one_step_with_the_mean_gradient(tmp_path):
 
 
 def test_the_average_of_weights_is_what_is_validated_and_kept(tmp_path):
-    """One step from the start: the average lies between, at the share of the decay."""
+    """Two steps: it starts at the weights after the first, and moves by what the decay leaves."""
     settings = {"steps": 2, "validate_every": 2, "learning_rate": 1e-2, "warmup": 0.0}
     plain, averaged = new_model(), new_model()
     config = dataclasses.replace(CONFIG, **settings)
@@ -197,13 +197,16 @@ def test_the_average_of_weights_is_what_is_validated_and_kept(tmp_path):
     kept = next(averaged.parameters())
     assert torch.equal(seen[0], kept)
     assert not torch.equal(kept, next(plain.parameters()))
+    expected = 0.75 * next(first.parameters()) + 0.25 * next(plain.parameters())
+    torch.testing.assert_close(kept, expected)
 
 
 def test_lower_precision_learns_too(tmp_path):
     config = dataclasses.replace(CONFIG, precision="bfloat16", steps=60, validate_every=20)
-    result = train(new_model(), batches, validate, config, tmp_path)
+    model = new_model()
+    result = train(model, batches, validate, config, tmp_path)
     assert result.best["accuracy"] >= 0.75
-    assert next(new_model().parameters()).dtype == torch.float32
+    assert next(model.parameters()).dtype == torch.float32
 
 
 def test_a_watch_sees_every_step_and_every_validation(tmp_path):
@@ -220,7 +223,7 @@ def test_a_watch_sees_every_step_and_every_validation(tmp_path):
     assert facts["studies_per_second"] > 0 and facts["memory_gib"] > 0 and facts["seconds_left"] > 0
 
 
-def test_the_parts_of_a_step_add_up_to_about_the_step():
+def test_the_parts_of_a_step_are_timed_and_leave_no_gradient():
     batch = dict(next(batches(0)))
     batch.pop("ids")
     model = new_model()
