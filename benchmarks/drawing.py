@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from offclip.data.curate import curate
 from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
-from offclip.models import ImageTextModel, tokenize, train_tokenizer
+from offclip.models import ImageTextModel, train_tokenizer
 from offclip.phantom import render_many
 from offclip.study import DATASET, Material, run_config
 from offclip.study.material import training_texts
@@ -91,11 +91,11 @@ def _stepper(config, cases):  # type: ignore[no-untyped-def]
     tokenizer = train_tokenizer(
         [text for each in cases["prompts"] for text in each], length=config.model.text_length
     )
-    model = ImageTextModel(config.model, len(tokenizer)).train()
+    model = ImageTextModel.with_tokenizer(config.model, tokenizer).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.train.learning_rate)
     size, batch = config.model.image_size, config.train.batch_size
     chosen = list(islice((i for i, each in enumerate(texts.texts) if each), batch))
-    words = tokenize(tokenizer, [texts.texts[i][0] for i in chosen])
+    words = model.tokenize([texts.texts[i][0] for i in chosen])
     is_normal = torch.tensor(cases["is_normal"].to_numpy(dtype=bool)[chosen])
     pixels = torch.randn(batch, 1, size, size)
 

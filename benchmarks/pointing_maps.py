@@ -66,7 +66,8 @@ class Split:
         self.size, self.weights = size, weights[:, abnormal]
         self.cases = cases[abnormal].reset_index(drop=True)
         self.ids = list(self.cases["study_id"])
-        self.images, self.boxes = material.images(self.cases, size), material.boxes(cases, size)
+        self.pictures = material.pictures(self.cases, size).draw(0)
+        self.boxes = material.boxes(cases, size)
         train = material.cases("train")
         self.training_boxes = material.boxes(train[~train["is_normal"]], size)
 
@@ -119,10 +120,10 @@ def main() -> None:
 
 def answers(run: Run, part: Split) -> Iterator[Answer]:
     """All answers of one run on one split."""
-    model, tokenizer = load_model(run)
+    model = load_model(run)
     prompts = [positive_prompt(phrase) for phrase in protocol().phrases.values()]
     for kind in KINDS[run.config.model.head]:
-        maps = attention_maps(model, tokenizer, part.images, prompts, kind=kind)
+        maps = attention_maps(model, part.pictures, prompts, kind=kind)
         yield part.answer("pointing_by_map", kind, part.hits(maps))
         if kind == "attention":
             place = np.broadcast_to(maps.mean(axis=0), maps.shape)

@@ -44,6 +44,7 @@ from offclip.evaluation import (
     write_evidence,
 )
 from offclip.evaluation.metrics import auc, patient_weights
+from offclip.models import load_tokenizer
 from offclip.study import Material, Run, load_model, run_config
 from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
 from offclip.study.shortcuts import normality_shortcuts, pointing_shortcut
@@ -98,7 +99,7 @@ def main() -> None:
     found: dict[str, list[Answered]] = {}
     for variant in VARIANTS:
         for seed, (real, reading) in reals.items():
-            alone = CrossFitted(*scored(real, *load_model(starts[variant, seed])))
+            alone = CrossFitted(*scored(real, load_model(starts[variant, seed])))
             outcomes = {
                 variant: fitted[variant, False, seed],
                 f"{variant}, from phantoms": fitted[variant, True, seed],
@@ -160,7 +161,7 @@ def _fit(
     found = cross_fit(
         reals[seed],
         config,
-        load_model(start)[1],
+        load_tokenizer(start.folder),
         out / f"{variant}-{'phantoms' if pretrained else 'scratch'}-{seed}-{key}",
         folds=FOLDS,
         start=start if pretrained else None,

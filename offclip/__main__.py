@@ -190,34 +190,20 @@ def _predict(options: argparse.Namespace) -> None:
         raise ValueError(f"{len(found.refused)} of {count} images not scored:\n  {reasons}")
 
 
-def _scorer(options: argparse.Namespace) -> tuple[Any, Any, Any]:
-    """Model, preparation of a picture and tokens of the prompts."""
-    import torch
+def _scorer(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Model, and how it takes a grey picture."""
+    from functools import partial
 
-    from offclip.data.batches import to_tensor
     from offclip.data.pictures import square_picture
-    from offclip.evaluation import prompt_tokens
-    from offclip.models import load_model, load_published, published_preprocess
+    from offclip.models import load_model, load_published, published_square
     from offclip.study import load_model as load_run
 
     if options.checkpoint and options.model:
         raise ValueError("--checkpoint, --model: expected one of them, got both")
     if options.checkpoint:
-        published = load_published(options.checkpoint, options.tokenizer)
-        return (
-            published,
-            lambda grey: torch.from_numpy(published_preprocess(grey)),
-            published.tokenize(options.prompt),
-        )
-    model, tokenizer = (
-        load_model(options.model) if options.model else load_run(_finished(options)[0])
-    )
-    size = model.config.image_size
-    return (
-        model,
-        lambda grey: to_tensor(square_picture(grey, size)[None])[0],
-        prompt_tokens(tokenizer, options.prompt),
-    )
+        return load_published(options.checkpoint, options.tokenizer), published_square
+    model = load_model(options.model) if options.model else load_run(_finished(options)[0])
+    return model, partial(square_picture, size=model.picture_size)
 
 
 def _export(options: argparse.Namespace) -> None:

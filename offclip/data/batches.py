@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 import offclip.phantom
@@ -67,13 +67,6 @@ def renderer_version() -> int:
     return zlib.crc32(b"".join(source.read_bytes() for source in sources))
 
 
-def to_tensor(
-    images: UInt8[np.ndarray, "study height width"],
-) -> Float[Tensor, "study 1 height width"]:
-    """8-bit grey images scaled to [-2, 2]: ``(grey / 255 - 0.5) / 0.25``."""
-    return torch.from_numpy(np.array(images)).unsqueeze(1).float().div(255).sub(0.5).div(0.25)
-
-
 @runtime_checkable
 class Drawn(Protocol):
     """Images of a list of studies, several draws of each."""
@@ -87,6 +80,8 @@ class Drawn(Protocol):
 
 class StudyBatches:
     """Batches for training: every study at most once an epoch, one of its texts drawn each time.
+
+    ``images`` are grey pictures of 8 bits, which the model prepares on its own device.
 
     Studies without a text are never drawn (the caller counts them). ``batches(epoch)`` is a pure
     function of the seed and the epoch, and ``len(batches)`` their number. The last, smaller batch
@@ -133,7 +128,7 @@ class StudyBatches:
             if number < start:  # drawn, so that later texts are the same
                 continue
             yield {
-                "images": to_tensor(pixels[chosen]),
+                "images": torch.from_numpy(pixels[chosen]),
                 **self.tokenize(texts),
                 "is_normal": self.is_normal[chosen],
                 "ids": [self.images.ids[i] for i in chosen],

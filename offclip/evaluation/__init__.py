@@ -25,7 +25,7 @@ from offclip.evaluation.protocol import (
     questions,
     validation_metrics,
 )
-from offclip.evaluation.zero_shot import class_scores, prompt_tokens, score_table
+from offclip.evaluation.zero_shot import class_scores, score_table
 
 __all__ = [
     "Interval",
@@ -44,7 +44,6 @@ __all__ = [
     "percentile_interval",
     "place_prior",
     "pointing_game",
-    "prompt_tokens",
     "questions",
     "read_evidence",
     "resampled_over_seeds",

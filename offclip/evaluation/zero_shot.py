@@ -1,35 +1,62 @@
 """Zero-shot scores: every image with every prompt, in a table keyed by names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from offclip.models import ImageTextModel, tokenize
+from offclip.models import PairModel
+from offclip.models.towers import Features
 
 
-def prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> dict[str, Tensor]:
-    """``input_ids`` and ``attention_mask`` of prompts.
+def prompt_features(model: PairModel, prompts: Sequence[str]) -> Features:
+    """What the text tower makes of prompts, on its device.
 
     Raises:
         ValueError: the tokenizer knows no word of a prompt; the message names it.
     """
-    tokens = tokenize(tokenizer, prompts)
-    known = tokens["input_ids"] != tokenizer.unk_token_id
+    tokens = model.tokenize(prompts)
+    assert model.tokenizer is not None
+    known = tokens["input_ids"] != model.tokenizer.unk_token_id
     for prompt, real, count in zip(prompts, known, tokens["attention_mask"], strict=True):
         if real[: int(count.sum())].sum() <= 2:
             raise ValueError(f"prompts: the tokenizer knows no word of {prompt!r}")
-    return tokens
+    device = next(model.parameters()).device
+    return model.encode_texts(**{name: value.to(device) for name, value in tokens.items()})
+
+
+def scores_of(
+    model: PairModel,
+    pictures: UInt8[np.ndarray, "image side side"],
+    texts: Features,
+    *,
+    batch_size: int = 128,
+) -> Float[Tensor, "image text"]:
+    """Mean score of both directions of pictures with texts that are encoded already."""
+    rows = [
+        model.head(model.encode_images(images), texts).mean.float().cpu()
+        for images in picture_batches(model, pictures, batch_size)
+    ]
+    return torch.cat(rows)
+
+
+def picture_batches(
+    model: PairModel, pictures: UInt8[np.ndarray, "image side side"], size: int
+) -> Iterator[Tensor]:
+    """The model's input on its device, so many at a time, each read when its turn comes."""
+    device = next(model.parameters()).device
+    for start in range(0, len(pictures), size):
+        part = torch.from_numpy(np.array(pictures[start : start + size]))
+        yield model.prepare(part.to(device))
 
 
 @torch.no_grad()
 def score_table(
-    model: ImageTextModel,
-    tokenizer: PreTrainedTokenizerBase,
-    images: Float[Tensor, "image 1 height width"],
+    model: PairModel,
+    pictures: UInt8[np.ndarray, "image side side"],
     ids: Sequence[str],
     prompts: Sequence[str],
     *,
@@ -37,25 +64,20 @@ def score_table(
 ) -> pd.DataFrame:
     """Mean score of both directions; rows are image ids, columns are the prompts themselves.
 
-    The model is put into eval mode.
+    The model is put into eval mode. Pictures may lie on disk, as a memory map.
 
     Raises:
-        ValueError: repeated ids or prompts, another number of ids than images, or a prompt of which
-            the tokenizer knows no word.
+        ValueError: repeated ids or prompts, another number of ids than pictures, or a prompt of
+            which the tokenizer knows no word.
     """
     _check_names("ids", ids)
     _check_names("prompts", prompts)
-    if len(ids) != len(images):
-        raise ValueError(f"ids: expected {len(images)}, one for each image, got {len(ids)}")
-    device = next(model.parameters()).device
+    if len(ids) != len(pictures):
+        raise ValueError(f"ids: expected {len(pictures)}, one for each picture, got {len(ids)}")
     model.eval()
-    tokens = prompt_tokens(tokenizer, prompts)
-    texts = model.encode_texts(**{name: value.to(device) for name, value in tokens.items()})
-    rows = [
-        model.head(model.encode_images(part.to(device)), texts).mean.float().cpu()
-        for part in images.split(batch_size)
-    ]
-    return pd.DataFrame(torch.cat(rows).numpy(), index=list(ids), columns=list(prompts))
+    texts = prompt_features(model, prompts)
+    scores = scores_of(model, pictures, texts, batch_size=batch_size)
+    return pd.DataFrame(scores.numpy(), index=list(ids), columns=list(prompts))
 
 
 def positive_prompt(phrase: str) -> str:

@@ -10,8 +10,16 @@ from offclip.models.published import (
     load_image_tower,
     load_published,
     published_preprocess,
+    published_square,
 )
-from offclip.models.saved import load_model, load_weights, save_model, save_weights
+from offclip.models.saved import (
+    load_model,
+    load_tokenizer,
+    load_weights,
+    save_model,
+    save_tokenizer,
+    save_weights,
+)
 from offclip.models.tokenizer import tokenize, train_tokenizer
 from offclip.models.towers import Features
 
@@ -29,9 +37,12 @@ __all__ = [
     "load_image_tower",
     "load_model",
     "load_published",
+    "load_tokenizer",
     "load_weights",
     "published_preprocess",
+    "published_square",
     "save_model",
+    "save_tokenizer",
     "save_weights",
     "tokenize",
     "train_tokenizer",

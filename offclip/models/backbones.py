@@ -109,6 +109,7 @@ class BackboneModel(PairModel):
     ):
         super().__init__()
         self.image_tower = VisionBackbone(vision, dim)
+        self.picture_size = _side(self.image_tower.backbone.config)
         self.text_tower = TextBackbone(text, dim)
         self.head = CrossAttentionHead(
             dim,

@@ -1,21 +1,74 @@
 """The image-text model: two towers and a head."""
 
-from jaxtyping import Float, Int
+from collections.abc import Sequence
+
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
+from transformers import PreTrainedTokenizerBase
 
 from offclip.models.config import ModelConfig
 from offclip.models.heads import AttentionMaps, CosineHead, CrossAttentionHead
+from offclip.models.tokenizer import tokenize
 from offclip.models.towers import Features, ImageTower, TextTower
 from offclip.scores import PairScores
 
 
 class PairModel(nn.Module):
-    """Scores every image of a batch with every text of a batch: two towers and a head."""
+    """Scores every image of a batch with every text of a batch: two towers and a head.
+
+    Attributes:
+        picture_size: side in pixels of the square grey pictures that :meth:`prepare` takes.
+        margin: pixels that it cuts off at each side.
+        tokenizer: see :meth:`use_tokenizer`.
+    """
 
     image_tower: nn.Module
     text_tower: nn.Module
     head: CosineHead | CrossAttentionHead
+    picture_size: int
+    margin: int = 0
+    tokenizer: PreTrainedTokenizerBase | None = None
+
+    def use_tokenizer(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Read texts with this tokenizer from now on."""
+        self.tokenizer = tokenizer
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask`` of texts.
+
+        Raises:
+            ValueError: there is no tokenizer.
+        """
+        return tokenize(self._tokenizer(), texts)
+
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        if self.tokenizer is None:
+            raise ValueError(
+                "tokenizer: needed to read texts; give it to load_published or use_tokenizer"
+            )
+        return self.tokenizer
+
+    def prepare(
+        self, pictures: UInt8[Tensor, "image side side"]
+    ) -> Float[Tensor, "image channel height width"]:
+        """The input of the image tower, on the pictures' device, in the precision of the weights.
+
+        Larger pictures are averaged down; grey values are scaled to [-2, 2]:
+        ``(grey / 255 - 0.5) / 0.25``.
+
+        Raises:
+            ValueError: they are smaller than ``picture_size``.
+        """
+        side = pictures.shape[1]
+        if side < self.picture_size:
+            raise ValueError(
+                f"pictures: expected a side of at least {self.picture_size} pixels, got {side}"
+            )
+        grey = pictures[:, None].to(next(self.parameters()).dtype)
+        if side > self.picture_size:
+            grey = interpolate(grey, size=(self.picture_size, self.picture_size), mode="area")
+        return grey.div(255).sub(0.5).div(0.25)
 
     def encode_images(self, images: Float[Tensor, "image channel height width"]) -> Features:
         """Pooled vector and patch tokens of each image."""
@@ -75,10 +128,19 @@ class ImageTextModel(PairModel):
 
     def __init__(self, config: ModelConfig, vocabulary: int):
         super().__init__()
-        self.config = config
+        self.config, self.picture_size = config, config.image_size
         self.image_tower = ImageTower(config)
         self.text_tower = TextTower(config, vocabulary)
         self.head = CosineHead(config) if config.head == "cosine" else _cross_attention(config)
+
+    @classmethod
+    def with_tokenizer(
+        cls, config: ModelConfig, tokenizer: PreTrainedTokenizerBase
+    ) -> "ImageTextModel":
+        """A model with new weights that reads texts with this tokenizer."""
+        model = cls(config, len(tokenizer))
+        model.use_tokenizer(tokenizer)
+        return model
 
 
 def _cross_attention(config: ModelConfig) -> CrossAttentionHead:

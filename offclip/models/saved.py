@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from offclip.files import atomic_path, write_json
 from offclip.models.config import ModelConfig
-from offclip.models.model import ImageTextModel
+from offclip.models.model import ImageTextModel, PairModel
 
 
 def save_weights(path: str | Path, model: nn.Module) -> None:
@@ -38,19 +38,40 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
         raise ValueError(f"{path}: not the weights of this model ({error})") from error
 
 
-def save_model(
-    folder: str | Path, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
-) -> Path:
-    """Write ``model.safetensors``, ``config.json`` and ``tokenizer/``; return the folder."""
+def save_tokenizer(folder: str | Path, model: PairModel) -> None:
+    """Write the model's tokenizer to ``folder/tokenizer``.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if model.tokenizer is None:
+        raise ValueError("tokenizer: a saved model needs one; give it to use_tokenizer")
+    model.tokenizer.save_pretrained(Path(folder) / "tokenizer")
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
+    """Read what :func:`save_tokenizer` wrote."""
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(
+        Path(folder) / "tokenizer"
+    )
+    return tokenizer
+
+
+def save_model(folder: str | Path, model: ImageTextModel) -> Path:
+    """Write ``model.safetensors``, ``config.json`` and ``tokenizer/``; return the folder.
+
+    Raises:
+        ValueError: the model has no tokenizer.
+    """
     folder = Path(folder)
+    save_tokenizer(folder, model)
     save_weights(folder / "model.safetensors", model)
-    tokenizer.save_pretrained(folder / "tokenizer")
     write_json(folder / "config.json", dataclasses.asdict(model.config))
     return folder
 
 
-def load_model(folder: str | Path) -> tuple[ImageTextModel, PreTrainedTokenizerFast]:
-    """Read what :func:`save_model` wrote; the model is in eval mode.
+def load_model(folder: str | Path) -> ImageTextModel:
+    """Read what :func:`save_model` wrote; the model has its tokenizer and is in eval mode.
 
     Raises:
         ValueError: nothing is there, or one of the parts is not of such a model.
@@ -70,7 +91,6 @@ def load_model(folder: str | Path) -> tuple[ImageTextModel, PreTrainedTokenizerF
             f"{folder / 'config.json'}: expected the settings of ModelConfig, got something else "
             f"({error}); export the model again"
         ) from error
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-    model = ImageTextModel(config, len(tokenizer))
+    model = ImageTextModel.with_tokenizer(config, load_tokenizer(folder))
     load_weights(folder / "model.safetensors", model)
-    return model.eval(), tokenizer
+    return model.eval()

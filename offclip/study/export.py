@@ -35,7 +35,7 @@ def export(run: Run, material: Material, folder: str | Path) -> Path:
 
     ``offclip.models.load_model`` reads it. The card's numbers are measured here, on test.
     """
-    path = save_model(folder, *load_model(run))
+    path = save_model(folder, load_model(run))
     records = run_records(measure_run(run, material, "test"))
     write_text(path / "README.md", model_card(run, records))
     return path

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from offclip.data.batches import PhantomImages, renderer_version, to_tensor
+from offclip.data.batches import PhantomImages, renderer_version
 from offclip.data.curate import findings_of
 from offclip.data.manifests import load_manifest
 from offclip.evaluation import Protocol
@@ -55,10 +54,6 @@ class Material:
         """The draws of these cases."""
         findings = [findings_of(drawn) for drawn in cases["drawn"]]
         return PhantomImages(list(cases["study_id"]), findings, size=size, folder=self.cache)
-
-    def images(self, cases: pd.DataFrame, size: int) -> Tensor:
-        """Draw 0 of each case as a tensor: the images of validation and test."""
-        return to_tensor(self.pictures(cases, size).draw(0))
 
     def boxes(self, cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:
         """Exact boxes of draw 0 by study id, in pixels of the image at this size."""

@@ -1,15 +1,15 @@
 """Scores of image files by any model of the package, by file name, nothing left out in silence."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from offclip.data.pictures import read_grey
+from offclip.evaluation.zero_shot import prompt_features, scores_of
 from offclip.models.model import PairModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
@@ -41,8 +41,7 @@ def image_files(paths: Iterable[str | Path]) -> list[Path]:
 @torch.no_grad()
 def predict(
     model: PairModel,
-    prepare: Callable[[np.ndarray], Tensor],
-    tokens: Mapping[str, Tensor],
+    square: Callable[[np.ndarray], np.ndarray],
     prompts: Sequence[str],
     files: Sequence[Path],
     *,
@@ -52,28 +51,25 @@ def predict(
 
     Args:
         model: put into eval mode.
-        prepare: from a grey picture (height, width) of uint8 to the model's input.
-        tokens: of the prompts.
-        prompts: names of the columns.
+        square: from a grey picture (height, width) of uint8 to one of the model's ``picture_size``.
+        prompts: names of the columns too.
         files: read one batch at a time.
         batch_size: images at once.
     """
     model.eval()
-    device = next(model.parameters()).device
-    texts = model.encode_texts(**{name: value.to(device) for name, value in tokens.items()})
+    texts = prompt_features(model, prompts)
     names: list[str] = []
-    rows: list[np.ndarray] = []
+    rows: list[np.ndarray] = [np.zeros((0, len(prompts)), np.float32)]
     refused: dict[str, str] = {}
     for start in range(0, len(files), batch_size):
         read = {}
         for file in files[start : start + batch_size]:
             try:
-                read[str(file)] = prepare(read_grey(file))
+                read[str(file)] = square(read_grey(file))
             except (ValueError, OSError) as error:
                 refused[str(file)] = str(error)
         if read:
-            images = torch.stack(list(read.values())).to(device)
-            rows.append(model.head(model.encode_images(images), texts).mean.float().cpu().numpy())
+            rows.append(scores_of(model, np.stack(list(read.values())), texts).numpy())
             names += read
-    scores = np.concatenate(rows) if rows else np.zeros((0, len(prompts)))
+    scores = np.concatenate(rows)
     return Predictions(pd.DataFrame(scores, index=names, columns=list(prompts)), refused)

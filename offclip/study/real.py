@@ -6,7 +6,6 @@ nor another image of its patient, and the scores of all folds are measured toget
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold
 from transformers import PreTrainedTokenizerFast
 
-from offclip.data.batches import StudyBatches, to_tensor
+from offclip.data.batches import StudyBatches
 from offclip.data.pictures import Pictures
 from offclip.evaluation import (
     Protocol,
@@ -26,7 +25,7 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path
-from offclip.models import ImageTextModel, tokenize
+from offclip.models import ImageTextModel
 from offclip.study.material import training_texts
 from offclip.study.run import Run, load_model
 from offclip.study.variants import VARIANTS, RunConfig
@@ -108,7 +107,7 @@ def cross_fit(
             rows = [np.flatnonzero(fold == k), np.flatnonzero(fold == (k + 1) % folds)]
             rest = np.setdiff1d(np.arange(len(fold)), np.concatenate(rows))
             model = _fit(real, rest, rows[1], config, tokenizer, here, start, report)
-            scores, hits = scored(_part(real, rows[0]), model, tokenizer)
+            scores, hits = scored(_part(real, rows[0]), model)
             for name, table in (("scores", scores), ("hits", hits)):
                 with atomic_path(here / f"{name}.parquet") as temporary:
                     table.to_parquet(temporary)
@@ -136,47 +135,42 @@ def _fit(
         policy=FilterPolicy(config.threshold),
         seed=config.train.seed,
     )
+    torch.manual_seed(config.train.seed)
+    model = ImageTextModel.with_tokenizer(config.model, tokenizer)
+    if start is not None:
+        model.load_state_dict(load_model(start).state_dict())
     batches = StudyBatches(
         cases.pictures,
         texts.texts,
         cases.records["is_normal"].to_numpy(dtype=bool),
-        partial(tokenize, tokenizer),
+        model.tokenize,
         batch_size=config.train.batch_size,
         seed=config.train.seed,
         draws=config.draws,
     )
 
     def validate(model: ImageTextModel) -> dict[str, float]:
-        table = _table(validation, model, tokenizer)
+        table = _table(validation, model)
         asked = replace(real.asked, min_positives=1)
         return validation_metrics(table, validation.records, asked)
 
-    torch.manual_seed(config.train.seed)
-    model = ImageTextModel(config.model, len(tokenizer))
-    if start is not None:
-        model.load_state_dict(load_model(start)[0].state_dict())
-    train(model, batches, validate, config.train, folder, report=report)
+    train(model, batches, validate, config.train, folder, prepare=model.prepare, report=report)
     return model
 
 
-def scored(
-    real: RealSet, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def scored(real: RealSet, model: ImageTextModel) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by prompt of every image, and the pointing game in the boxes, by one model."""
     size = real.pictures.pictures.shape[1]
     prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
-    maps = attention_maps(model, tokenizer, to_tensor(real.pictures.draw(0)), prompts)
+    maps = attention_maps(model, real.pictures.draw(0), prompts)
     hits = pointing_game(
         maps, real.pictures.ids, list(real.boxed), boxes_in_pixels(real, size), size
     )
-    return _table(real, model, tokenizer), hits
+    return _table(real, model), hits
 
 
-def _table(
-    part: RealSet, model: ImageTextModel, tokenizer: PreTrainedTokenizerFast
-) -> pd.DataFrame:
-    images = to_tensor(part.pictures.draw(0))
-    return score_table(model, tokenizer, images, part.pictures.ids, part.asked.prompts)
+def _table(part: RealSet, model: ImageTextModel) -> pd.DataFrame:
+    return score_table(model, part.pictures.draw(0), part.pictures.ids, part.asked.prompts)
 
 
 def _part(real: RealSet, rows: Sequence[int] | np.ndarray) -> RealSet:

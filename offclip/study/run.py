@@ -6,14 +6,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from offclip.data.batches import StudyBatches
 from offclip.evaluation import (
@@ -28,7 +26,13 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
-from offclip.models import ImageTextModel, load_weights, tokenize, train_tokenizer
+from offclip.models import (
+    ImageTextModel,
+    load_tokenizer,
+    load_weights,
+    save_tokenizer,
+    train_tokenizer,
+)
 from offclip.study.material import Material, protocol, training_texts
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
@@ -141,15 +145,14 @@ def _score(
     started: float,
 ) -> None:
     """Score the held-out cases, play the pointing game, and close the run."""
-    model, tokenizer, result, texts = trained
+    model, result, texts = trained
     for split in SPLITS:
         cases = material.cases(split, drawable=False)
-        images = material.images(cases, config.model.image_size)
-        table = score_table(model, tokenizer, images, list(cases["study_id"]), asked.prompts)
+        table = _table(model, material, cases, asked)
         with atomic_path(folder / f"scores_{split}.parquet") as temporary:
             table.to_parquet(temporary)
     if config.model.head == "cross_attention":
-        hits = point(model, tokenizer, material, asked, config.model.image_size)
+        hits = point(model, material, asked)
         with atomic_path(folder / "pointing.parquet") as temporary:
             hits.to_parquet(temporary)
     scoring = time.perf_counter() - started
@@ -164,7 +167,15 @@ def _score(
     write_json(folder / "run.json", about)
 
 
-_Trained: TypeAlias = tuple[ImageTextModel, PreTrainedTokenizerFast, TrainResult, dict[str, int]]
+_Trained: TypeAlias = tuple[ImageTextModel, TrainResult, dict[str, int]]
+
+
+def _table(
+    model: ImageTextModel, material: Material, cases: pd.DataFrame, asked: Protocol
+) -> pd.DataFrame:
+    """Scores by prompt of these cases."""
+    pictures = material.pictures(cases, model.picture_size).draw(0)
+    return score_table(model, pictures, list(cases["study_id"]), asked.prompts)
 
 
 def _trained(
@@ -175,7 +186,6 @@ def _trained(
     report: Callable[[str], None] | None,
     watch: Watch | None,
 ) -> _Trained:
-    size = config.model.image_size
     cases = material.cases("train")
     texts = training_texts(
         cases,
@@ -185,33 +195,37 @@ def _trained(
         filter_errors=config.filter_errors,
         seed=config.train.seed,
     )
-    tokenizer = _tokenizer(config, material)
+    model = _new_model(config, material)
     chosen = chosen_studies(cases["is_normal"].to_numpy(dtype=bool), config)
     batches = StudyBatches(
-        material.pictures(cases, size),
+        material.pictures(cases, model.picture_size),
         [text if take else [] for text, take in zip(texts.texts, chosen, strict=True)],
         cases["is_normal"].to_numpy(dtype=bool),
-        partial(tokenize, tokenizer),
+        model.tokenize,
         batch_size=config.train.batch_size,
         seed=config.train.seed,
         draws=config.draws,
     )
     held_out = material.cases("validation")
-    images = material.images(held_out, size)
 
     def validate(model: ImageTextModel) -> dict[str, float]:
-        ids = list(held_out["study_id"])
-        table = score_table(model, tokenizer, images, ids, asked.prompts)
-        return validation_metrics(table, held_out, asked)
+        return validation_metrics(_table(model, material, held_out, asked), held_out, asked)
 
-    torch.manual_seed(config.train.seed)
-    model = ImageTextModel(config.model, len(tokenizer))
     with process_state().main_process_first():  # render once, not once in every process
         for number in range(draws_needed(config, len(batches))):
             batches.images.draw(1 + number)
-    result = train(model, batches, validate, config.train, folder, report=report, watch=watch)
+    result = train(
+        model,
+        batches,
+        validate,
+        config.train,
+        folder,
+        prepare=model.prepare,
+        report=report,
+        watch=watch,
+    )
     if process_state().is_main_process:
-        tokenizer.save_pretrained(folder / "tokenizer")
+        save_tokenizer(folder, model)
     counts = {
         "kept": texts.kept,
         "dropped": texts.dropped,
@@ -219,7 +233,7 @@ def _trained(
         "studies_without_text": int(chosen.sum()) - len(batches.rows),
         "studies_left_out": int((~chosen).sum()),
     }
-    return model, tokenizer, result, counts
+    return model, result, counts
 
 
 def draws_needed(config: RunConfig, batches: int) -> int:
@@ -234,27 +248,26 @@ def chosen_studies(is_normal: np.ndarray, config: RunConfig) -> np.ndarray:
     return place < share
 
 
-def _tokenizer(config: RunConfig, material: Material) -> PreTrainedTokenizerFast:
-    """One vocabulary for every variant: from all training texts, before any filter."""
+def _new_model(config: RunConfig, material: Material) -> ImageTextModel:
+    """New weights by the seed; one vocabulary for all variants: the words before any filter."""
     column = "sentences" if config.prompting == "raw" else "prompts"
     corpus = [text for texts in material.cases("train")[column] for text in texts]
-    return train_tokenizer(corpus, length=config.model.text_length)
+    tokenizer = train_tokenizer(corpus, length=config.model.text_length)
+    torch.manual_seed(config.train.seed)
+    return ImageTextModel.with_tokenizer(config.model, tokenizer)
 
 
-def load_model(run: Run) -> tuple[ImageTextModel, PreTrainedTokenizerFast]:
-    """The best weights of a run and its tokenizer, in eval mode."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(run.folder / "tokenizer")
-    model = ImageTextModel(run.config.model, len(tokenizer))
+def load_model(run: Run) -> ImageTextModel:
+    """The best weights of a run, with its tokenizer, in eval mode."""
+    model = ImageTextModel.with_tokenizer(run.config.model, load_tokenizer(run.folder))
     load_weights(run.folder / "best.safetensors", model)
-    return model.eval(), tokenizer
+    return model.eval()
 
 
 def point(
     model: ImageTextModel,
-    tokenizer: PreTrainedTokenizerFast,
     material: Material,
     asked: Protocol,
-    size: int,
     *,
     split: str = "test",
     kind: str = "attention",
@@ -266,6 +279,7 @@ def point(
     cases = material.cases(split)
     cases = cases[~cases["is_normal"]].reset_index(drop=True)
     prompts = [positive_prompt(phrase) for phrase in asked.phrases.values()]
-    maps = attention_maps(model, tokenizer, material.images(cases, size), prompts, kind=kind)
+    size = model.picture_size
+    maps = attention_maps(model, material.pictures(cases, size).draw(0), prompts, kind=kind)
     boxes = material.boxes(cases, size)
     return pointing_game(maps, list(cases["study_id"]), list(asked.phrases), boxes, size)

@@ -33,6 +33,7 @@ from offclip.training.schedule import learning_rate
 from offclip.training.watch import Watch, memory_gib
 
 Batch = Mapping[str, Any]
+Prepare = Callable[[Tensor], Tensor]
 Validate = Callable[[ImageTextModel], dict[str, float]]
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
@@ -79,6 +80,7 @@ def train(
     config: TrainConfig,
     folder: str | Path,
     *,
+    prepare: Prepare | None = None,
     report: Callable[[str], None] | None = None,
     watch: Watch | None = None,
 ) -> TrainResult:
@@ -98,6 +100,8 @@ def train(
         validate: called with the model in eval mode without gradients; gives ``config.select``.
         config: every setting.
         folder: for checkpoints and log; written atomically.
+        prepare: from the ``images`` of a batch to the model's input, on the device and with the
+            random numbers of the step; default: they are the input already.
         report: gets one line a validation, for example ``print``.
         watch: gets the facts of each step, see ``offclip.training.progress_bar``.
 
@@ -131,7 +135,7 @@ def train(
     parts = {"model": model, "optimizer": optimizer} | ({"average": average} if average else {})
     progress = resume(folder, parts)
     accelerator.wait_for_everyone()
-    stream = _stream(batches, progress.step * config.accumulate, accelerator)
+    stream = _stream(batches, progress.step * config.accumulate, accelerator, prepare)
     started = time.perf_counter() - progress.seconds
     judged = model if average is None else cast(ImageTextModel, average.module)
     while progress.step < config.steps:
@@ -178,8 +182,10 @@ def _check_share(config: TrainConfig, accelerator: Accelerator) -> None:
         )
 
 
-def _stream(batches: Batches, skip: int, accelerator: Accelerator) -> Iterator[Batch]:
-    """This process's part of batch ``skip`` and all later ones, on its device."""
+def _stream(
+    batches: Batches, skip: int, accelerator: Accelerator, prepare: Prepare | None
+) -> Iterator[Batch]:
+    """This process's part of batch ``skip`` and all later ones, on its device, prepared."""
     if len(batches) == 0:
         raise ValueError("batches: an epoch gave no batch; there are fewer studies than batch_size")
     rank, of = accelerator.process_index, accelerator.num_processes
@@ -188,10 +194,11 @@ def _stream(batches: Batches, skip: int, accelerator: Accelerator) -> Iterator[B
         for batch in batches(epoch, start):
             size = len(batch["ids"]) // of
             own = slice(rank * size, (rank + 1) * size)
-            yield {
+            part = {
                 name: v[own].to(accelerator.device) if isinstance(v, Tensor) else v[own]
                 for name, v in batch.items()
             }
+            yield {**part, "images": prepare(part["images"])} if prepare else part
 
 
 def _step(

@@ -120,3 +120,20 @@ def test_the_score_bias_shifts_every_first_score_alike(head, tokenizer):
     shift = torch.full((4, 3), 10.0)
     torch.testing.assert_close(high.image_to_text - low.image_to_text, shift)
     torch.testing.assert_close((high.text_to_image - low.text_to_image).T, shift)
+
+
+def test_pictures_are_scaled_and_larger_ones_averaged(tokenizer):
+    model, side = make("cosine", tokenizer), SMALL["image_size"]
+    grey = torch.arange(side * side).reshape(1, side, side).remainder(256).to(torch.uint8)
+    prepared = model.prepare(grey)
+    torch.testing.assert_close(prepared[0, 0], (grey[0] / 255 - 0.5) / 0.25)
+    twice = grey.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    torch.testing.assert_close(model.prepare(twice), prepared)
+    with pytest.raises(ValueError, match=f"expected a side of at least {side} pixels"):
+        model.prepare(grey[:, :8, :8])
+
+
+def test_texts_need_a_tokenizer(tokenizer):
+    model = make("cosine", tokenizer)
+    with pytest.raises(ValueError, match="tokenizer: needed to read texts"):
+        model.tokenize(["there is nodule"])

@@ -19,6 +19,7 @@ from offclip.models.published import (
     load_image_tower,
     load_published,
     published_preprocess,
+    published_square,
 )
 from offclip.models.published.loading import _read, _weights, model_of
 from offclip.models.published.names import (
@@ -118,6 +119,18 @@ def test_texts_are_cleaned_as_published(text, cleaned):
 def test_a_text_of_which_nothing_is_left_is_named(model):
     with pytest.raises(ValueError, match="nothing is left of 'Atelectasis'.*there is"):
         model.tokenize(["there is no effusion", "Atelectasis"])
+
+
+@pytest.mark.parametrize("shape", [(300, 200), (97, 256), (256, 256)])
+def test_a_batch_of_squares_is_prepared_as_single_pictures_are(shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    whole = PublishedCARZero(replace(TINY, image_size=224, patch_size=56))
+    square = torch.from_numpy(published_square(picture))
+    assert square.shape == (256, 256) and whole.margin == 16
+    prepared = whole.prepare(square[None])[0]
+    assert torch.equal(prepared, torch.from_numpy(published_preprocess(picture)))
+    with pytest.raises(ValueError, match="expected a side of 256 pixels, got 224"):
+        whole.prepare(square[None, :224, :224])
 
 
 def test_texts_need_a_tokenizer_that_fits(model, tokenizer):

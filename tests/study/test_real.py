@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from offclip.data.pictures import Pictures
-from offclip.models import train_tokenizer
+from offclip.models import load_tokenizer, train_tokenizer
 from offclip.study import protocol, run, run_config
 from offclip.study.real import RealSet, cross_fit, folds_of
-from offclip.study.run import load_model
 from tests.study.conftest import SMALL, all_records
 
 
@@ -58,7 +57,7 @@ def test_every_image_is_scored_once_by_a_model_that_has_not_seen_it(real, tmp_pa
 
 def test_a_phantom_run_can_be_the_start(real, material, tmp_path):
     start = run(config(), material, tmp_path / "phantom")
-    tokenizer = load_model(start)[1]
+    tokenizer = load_tokenizer(start.folder)
     still = config(learning_rate=1e-12)
     found = cross_fit(real, still, tokenizer, tmp_path / "real", folds=3, start=start)
     fresh = cross_fit(real, still, tokenizer, tmp_path / "fresh", folds=3)

@@ -33,8 +33,8 @@ def test_a_finished_run_is_kept_and_can_be_loaded(material, tmp_path):
     written = weights.stat().st_mtime_ns
     again = run(config(), material, tmp_path)
     assert again.about == done.about and weights.stat().st_mtime_ns == written
-    model, tokenizer = load_model(done)
-    assert model.config == done.config.model and "effusion" in tokenizer.get_vocab()
+    model = load_model(done)
+    assert model.config == done.config.model and "effusion" in model.tokenizer.get_vocab()
     assert list(done.scores("test").index) == list(
         material.records.query("split == 'test'").study_id
     )

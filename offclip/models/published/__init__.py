@@ -6,7 +6,10 @@ from offclip.models.published.model import (
     PublishedConfig,
     PublishedImageTower,
 )
-from offclip.models.published.preprocess import published_preprocess
+from offclip.models.published.preprocess import (
+    published_preprocess,
+    published_square,
+)
 
 __all__ = [
     "PublishedCARZero",
@@ -15,4 +18,5 @@ __all__ = [
     "load_image_tower",
     "load_published",
     "published_preprocess",
+    "published_square",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import PyTorchModelHubMixin
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from transformers import (
     AutoTokenizer,
@@ -18,6 +18,7 @@ from transformers import (
 
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.model import PairModel
+from offclip.models.published.preprocess import CROP, LONGER_SIDE, MEAN, STD
 from offclip.models.published.text import PublishedTextTower, published_tokens
 from offclip.models.towers import Features
 
@@ -57,6 +58,11 @@ class PublishedConfig:
     fusion_heads: int = 4
     fusion_feedforward: int = 1024
     hidden: Sequence[int] = (1024, 512, 256)
+
+    @property
+    def grid(self) -> int:
+        """Image tokens along one side."""
+        return self.image_size // self.patch_size
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON knows lists only
@@ -116,7 +122,9 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
 
     def __init__(self, config: PublishedConfig, tokenizer: PreTrainedTokenizerBase | None = None):
         super().__init__()
-        self.config, self.tokenizer = config, None
+        self.config = config
+        self.margin = (LONGER_SIDE - CROP) // 2 * config.image_size // CROP
+        self.picture_size = config.image_size + 2 * self.margin
         self.image_tower = PublishedImageTower(config)
         bert = BertConfig(
             vocab_size=config.vocabulary,
@@ -144,7 +152,24 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
             ValueError: it does not fit the weights.
         """
         self.text_tower.use_vocabulary(tokenizer)
-        self.tokenizer = tokenizer
+        super().use_tokenizer(tokenizer)
+
+    def prepare(
+        self, pictures: UInt8[Tensor, "image side side"]
+    ) -> Float[Tensor, "image 3 height width"]:
+        """The middle of :func:`published_square` pictures, scaled as :func:`published_preprocess`.
+
+        Raises:
+            ValueError: they have another size.
+        """
+        if pictures.shape[1] != self.picture_size:
+            raise ValueError(
+                f"pictures: expected a side of {self.picture_size} pixels, got {pictures.shape[1]}"
+                "; use published_square"
+            )
+        middle = slice(self.margin, self.picture_size - self.margin)
+        grey = pictures[:, None, middle, middle].to(next(self.parameters()).dtype)
+        return grey.div(255).sub(MEAN).div(STD).expand(-1, 3, -1, -1)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         super()._save_pretrained(save_directory)
@@ -169,6 +194,4 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
         Raises:
             ValueError: there is no tokenizer, or nothing is left of a text.
         """
-        if self.tokenizer is None:
-            raise ValueError("tokenizer: needed to read texts; give it to load_published")
-        return published_tokens(self.tokenizer, texts, self.config.text_length)
+        return published_tokens(self._tokenizer(), texts, self.config.text_length)

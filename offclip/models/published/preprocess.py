@@ -1,18 +1,18 @@
 """From a grey picture to the input of the published model."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 MEAN, STD = 0.4978, 0.2449
 LONGER_SIDE, CROP = 256, 224
 
 
-def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
-    """Longer side to 256 by areas, zeros around, the middle 224, one mean and deviation.
+def published_square(image: np.ndarray) -> UInt8[np.ndarray, "256 256"]:
+    """Longer side to 256 by areas, zeros around.
 
     As CARZero's data module does it: OpenCV's ``INTER_AREA`` on 8-bit grey (Pillow's box filter
     differs by up to 22 grey levels), the shorter side rounded down, the odd pixel of the padding
-    right or below. The crop takes 16 pixels from each side of the padded square.
+    right or below.
 
     Args:
         image: (height, width) of uint8, grey.
@@ -35,7 +35,19 @@ def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
     square = np.zeros((LONGER_SIDE, LONGER_SIDE), dtype=np.uint8)
     top, left = (LONGER_SIDE - height) // 2, (LONGER_SIDE - width) // 2
     square[top : top + height, left : left + width] = small
+    return square
+
+
+def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
+    """:func:`published_square`, 16 pixels less at each side, and one mean and deviation.
+
+    Args:
+        image: (height, width) of uint8, grey.
+
+    Raises:
+        ValueError: as for :func:`published_square`.
+    """
     edge = (LONGER_SIDE - CROP) // 2
-    middle = square[edge : edge + CROP, edge : edge + CROP]
+    middle = published_square(image)[edge : edge + CROP, edge : edge + CROP]
     scaled = (middle.astype(np.float32) / 255 - MEAN) / STD
     return np.broadcast_to(scaled.astype(np.float32), (3, CROP, CROP)).copy()
