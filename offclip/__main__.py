@@ -195,7 +195,8 @@ def _scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     from functools import partial
 
     from offclip.data.pictures import square_picture
-    from offclip.models import load_model, load_published, published_square
+    from offclip.models import load_model, load_published
+    from offclip.squares import published_square
     from offclip.study import load_model as load_run
 
     if options.checkpoint and options.model:

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "offclip"
 ALLOWED = {
     "files": set(),
     "scores": set(),
+    "squares": set(),
     "parameters": set(),
     "plotting": {"scores"},
     "toys": {"plotting"},
@@ -21,8 +22,8 @@ ALLOWED = {
     "text": set(),
     "phantom": set(),
     "losses": {"scores"},
-    "models": {"scores"},
-    "data": {"text", "phantom"},
+    "models": {"scores", "squares"},
+    "data": {"text", "phantom", "squares"},
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
     "evaluation": {"scores", "losses", "models", "data", "text", "phantom", "training"},
     "study": {"scores", "losses", "models", "data", "text", "phantom", "training", "evaluation"},

@@ -10,7 +10,6 @@ from offclip.models.published import (
     load_image_tower,
     load_published,
     published_preprocess,
-    published_square,
 )
 from offclip.models.saved import (
     load_model,
@@ -40,7 +39,6 @@ __all__ = [
     "load_tokenizer",
     "load_weights",
     "published_preprocess",
-    "published_square",
     "save_model",
     "save_tokenizer",
     "save_weights",

@@ -19,7 +19,6 @@ from offclip.models.published import (
     load_image_tower,
     load_published,
     published_preprocess,
-    published_square,
 )
 from offclip.models.published.loading import _read, _weights, model_of
 from offclip.models.published.names import (
@@ -28,6 +27,7 @@ from offclip.models.published.names import (
     used_shapes,
 )
 from offclip.models.published.text import published_text
+from offclip.squares import published_square
 from tests.paths import golden
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "there", "is", "no",

@@ -6,10 +6,7 @@ from offclip.models.published.model import (
     PublishedConfig,
     PublishedImageTower,
 )
-from offclip.models.published.preprocess import (
-    published_preprocess,
-    published_square,
-)
+from offclip.models.published.preprocess import published_preprocess
 
 __all__ = [
     "PublishedCARZero",
@@ -18,5 +15,4 @@ __all__ = [
     "load_image_tower",
     "load_published",
     "published_preprocess",
-    "published_square",
 ]

@@ -18,9 +18,10 @@ from transformers import (
 
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.model import PairModel
-from offclip.models.published.preprocess import CROP, LONGER_SIDE, MEAN, STD
+from offclip.models.published.preprocess import CROP, MEAN, STD
 from offclip.models.published.text import PublishedTextTower, published_tokens
 from offclip.models.towers import Features
+from offclip.squares import LONGER_SIDE
 
 TOKENIZER = "tokenizer"
 
@@ -157,7 +158,7 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
     def prepare(
         self, pictures: UInt8[Tensor, "image side side"]
     ) -> Float[Tensor, "image 3 height width"]:
-        """The middle of :func:`published_square` pictures, scaled as :func:`published_preprocess`.
+        """The middle of :func:`offclip.squares.published_square` pictures, scaled alike.
 
         Raises:
             ValueError: they have another size.

@@ -1,41 +1,12 @@
 """From a grey picture to the input of the published model."""
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
+
+from offclip.squares import LONGER_SIDE, published_square
 
 MEAN, STD = 0.4978, 0.2449
-LONGER_SIDE, CROP = 256, 224
-
-
-def published_square(image: np.ndarray) -> UInt8[np.ndarray, "256 256"]:
-    """Longer side to 256 by areas, zeros around.
-
-    As CARZero's data module does it: OpenCV's ``INTER_AREA`` on 8-bit grey (Pillow's box filter
-    differs by up to 22 grey levels), the shorter side rounded down, the odd pixel of the padding
-    right or below.
-
-    Args:
-        image: (height, width) of uint8, grey.
-
-    Raises:
-        ValueError: not one grey 8-bit picture, or one so narrow that nothing is left of it.
-    """
-    import cv2
-
-    if image.ndim != 2 or image.dtype != np.uint8:
-        raise ValueError(
-            "image: expected (height, width) of uint8, grey values from 0 to 255, got "
-            f"{image.shape} of {image.dtype}; window it to 8 bits first"
-        )
-    longer = max(image.shape, default=0)
-    height, width = (side * LONGER_SIDE // max(longer, 1) for side in image.shape)
-    if not height or not width:
-        raise ValueError(f"image: {image.shape} leaves no pixel at a longer side of {LONGER_SIDE}")
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    square = np.zeros((LONGER_SIDE, LONGER_SIDE), dtype=np.uint8)
-    top, left = (LONGER_SIDE - height) // 2, (LONGER_SIDE - width) // 2
-    square[top : top + height, left : left + width] = small
-    return square
+CROP = 224
 
 
 def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:

@@ -1,0 +1,109 @@
+"""The image cache: exact pictures, every file accounted for, restartable, checksummed."""
+
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from offclip.data import cache
+from offclip.data.cache import ImageCache, write_cache
+from offclip.squares import published_square
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PART", 3)
+    folder, generator = tmp_path / "images", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(8):
+        shape = (100 + 40 * number, 300)
+        grey = generator.integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(grey).save(folder / f"{number}.png")
+    return folder
+
+
+def names(count=8):
+    return [f"{number}.png" for number in range(count)]
+
+
+def grey(root, name):
+    return np.asarray(Image.open(root / name))
+
+
+def test_pictures_are_the_published_squares_by_name(root, tmp_path):
+    made = write_cache(tmp_path / "cache", root, names())
+    assert made.images["image"].tolist() == names() and (made.images["error"] == "").all()
+    assert made.images["height"].tolist() == [100 + 40 * n for n in range(8)]
+    chosen = made.rows(["5.png", "0.png", "7.png"])
+    assert len(chosen) == 3
+    for picture, name in zip(chosen[:], ["5.png", "0.png", "7.png"], strict=True):
+        assert (picture == published_square(grey(root, name))).all()
+    assert (chosen[np.array([2])][0] == chosen[2:][0]).all()
+    assert made.damaged() == []
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {
+        "pictures.npy", "images.parquet",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_read_is_a_row_with_its_reason(root, tmp_path):
+    (root / "zero.png").touch()
+    (root / "cut.png").write_bytes((root / "1.png").read_bytes()[:400])
+    (tmp_path / "outside.png").write_bytes((root / "1.png").read_bytes())
+    (root / "link.png").symlink_to(tmp_path / "outside.png")
+    asked = ["0.png", "zero.png", "cut.png", "link.png", "../outside.png", "gone.png"]
+    made = write_cache(tmp_path / "cache", root, asked)
+    errors = made.images.set_index("image")["error"]
+    assert errors["0.png"] == "" and (errors[1:] != "").all()
+    assert "leads out of" in errors["link.png"] and "leads out of" in errors["../outside.png"]
+    assert "nothing there" in errors["gone.png"]
+    assert (made.rows(["0.png"])[:] == published_square(grey(root, "0.png"))).all()
+    with pytest.raises(ValueError, match="2 of 3 pictures: never.png is not in the cache;.*cut"):
+        made.rows(["0.png", "cut.png", "never.png"])
+
+
+def test_finished_parts_are_not_read_again_and_the_bytes_are_the_same(root, tmp_path):
+    whole = write_cache(tmp_path / "whole", root, names())
+
+    def stopped(function, numbers):
+        return map(function, islice(numbers, 2))
+
+    with pytest.raises(FileNotFoundError):
+        write_cache(tmp_path / "cache", root, names(), spread=stopped)
+    with pytest.raises(FileNotFoundError, match="finished image cache"):
+        ImageCache.read(tmp_path / "cache")
+    for number in range(6):
+        (root / f"{number}.png").unlink()
+    again = write_cache(tmp_path / "cache", root, names())
+    pd.testing.assert_frame_equal(again.images, whole.images)
+    for name in ("pictures.npy", "images.parquet"):
+        assert (tmp_path / "cache" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert write_cache(tmp_path / "cache", root, names()).images.equals(whole.images)
+
+
+def test_another_list_of_names_makes_another_cache(root, tmp_path):
+    write_cache(tmp_path / "cache", root, names())
+    made = write_cache(tmp_path / "cache", root, names(4)[::-1])
+    assert len(made.pictures) == 4
+    assert (made.rows(["3.png"])[:] == published_square(grey(root, "3.png"))).all()
+
+
+def test_damage_on_disk_is_found(root, tmp_path):
+    folder = tmp_path / "cache"
+    write_cache(folder, root, names())
+    data = bytearray((folder / "pictures.npy").read_bytes())
+    data[-256 * 256 * 3 + 7] ^= 1  # in the picture before the last two
+    (folder / "pictures.npy").write_bytes(data)
+    assert ImageCache.read(folder).damaged() == ["5.png"]
+    (folder / "pictures.npy").write_bytes(data[:-1])
+    with pytest.raises(ValueError, match="damaged image cache.*curate again"):
+        ImageCache.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [([], "got none"), (["0.png", "0.png"], "'0.png' more than once")]
+)
+def test_bad_names_are_named(wrong, message, root, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_cache(tmp_path / "cache", root, wrong)
