@@ -1,5 +1,6 @@
 """Training: configuration, objective, loop, checkpoints. Knows models and losses."""
 
+from offclip.training.augment import Augmentation, augment
 from offclip.training.config import TrainConfig
 from offclip.training.costs import step_costs
 from offclip.training.loop import Batches, TrainResult, train
@@ -8,10 +9,12 @@ from offclip.training.schedule import learning_rate
 from offclip.training.watch import progress_bar, tensorboard
 
 __all__ = [
+    "Augmentation",
     "Batches",
     "Objective",
     "TrainConfig",
     "TrainResult",
+    "augment",
     "learning_rate",
     "objective",
     "progress_bar",
