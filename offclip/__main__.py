@@ -52,7 +52,6 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("images", nargs="+", help="DICOM, PNG, JPEG files; folders")
             command.add_argument("--model", help="folder of an exported model, in place of a run")
             command.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, likewise")
-            command.add_argument("--tokenizer", help="of the checkpoint: folder or vocab.txt")
             command.add_argument("--csv", help="write the scores to this file")
             command.add_argument("--prompt", action="append", required=True, help="may be repeated")
 
@@ -82,7 +81,11 @@ def _run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", default="runs/data", help="folder of the records")
     command.add_argument("--out", default="runs", help="folder of the runs")
     command.add_argument("--head", default="cross_attention")
-    command.add_argument("--config", help="YAML file of overrides (see offclip.study.run_config)")
+    command.add_argument(
+        "--config", help="'paper', or a YAML file of overrides (see offclip.study.run_config)"
+    )
+    command.add_argument("--init", help="weights to start from: a checkpoint or a model's folder")
+    command.add_argument("--tokenizer", help="of --init or --checkpoint: a folder or vocab.txt")
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -99,35 +102,46 @@ def _curate(options: argparse.Namespace) -> None:
         print(f"{name}: {value}")
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
+    """Settings of ``--config`` and of the command line; ``epochs`` are made into steps."""
     import yaml
 
-    if options.config is None:
-        return {}
-    found = yaml.safe_load(Path(options.config).read_text(encoding="utf-8")) or {}
+    from offclip.training import TrainConfig
+
+    found: Any = {}
+    if options.config is not None:
+        shipped = Path(__file__).parent / "configs" / f"{options.config}.yaml"
+        path = shipped if shipped.exists() else Path(options.config)
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(found, dict):
         raise ValueError(f"{options.config}: expected lines of name: value, got {found!r}")
-    return found
+    if "epochs" in found:
+        size = int(found.get("batch_size", TrainConfig.batch_size))
+        found["steps"] = material.budget(int(found.pop("epochs")), size)["steps"]
+        found.setdefault("validate_every", material.budget(1, size)["steps"])
+    given = {"init": options.init, "tokenizer": options.tokenizer}
+    return found | {name: value for name, value in given.items() if value}
 
 
 def _single(options: argparse.Namespace) -> tuple[Any, Any]:
     """Configuration and material of a command on one run."""
-    return _config(options, options.seed), _material(options)
+    material = _material(options)
+    return _config(options, options.seed, material), material
 
 
-def _config(options: argparse.Namespace, seed: int) -> Any:
+def _config(options: argparse.Namespace, seed: int, material: Any) -> Any:
     from offclip.study import run_config
 
-    return run_config(options.variant, head=options.head, seed=seed, **_overrides(options))
+    settings = _overrides(options, material)
+    return run_config(options.variant, head=options.head, seed=seed, **settings)
 
 
 def _material(options: argparse.Namespace) -> Any:
-    from offclip.data.curate import curate
-    from offclip.study import Material
+    from offclip.study import material_of
     from offclip.training.distributed import process_state
 
     with process_state().main_process_first():  # one process of a training curates
-        return Material(curate(options.data).records, Path(options.out) / "draws")
+        return material_of(options.data, options.out)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -197,13 +211,20 @@ def _scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     from offclip.data.pictures import square_picture
     from offclip.models import load_model, load_published
     from offclip.squares import published_square
+    from offclip.study import CachedMaterial
     from offclip.study import load_model as load_run
 
     if options.checkpoint and options.model:
         raise ValueError("--checkpoint, --model: expected one of them, got both")
     if options.checkpoint:
         return load_published(options.checkpoint, options.tokenizer), published_square
-    model = load_model(options.model) if options.model else load_run(_finished(options)[0])
+    if options.model:
+        exported = load_model(options.model)
+        return exported, partial(square_picture, size=exported.picture_size)
+    found, material = _finished(options)
+    model = load_run(found)
+    if isinstance(material, CachedMaterial):
+        return model, published_square
     return model, partial(square_picture, size=model.picture_size)
 
 
@@ -211,7 +232,7 @@ def _export(options: argparse.Namespace) -> None:
     from offclip.study import best_run, export, finished_run
 
     material = _material(options)
-    configs = [_config(options, seed) for seed in options.seeds]
+    configs = [_config(options, seed, material) for seed in options.seeds]
     runs = [finished_run(options.out, config, material) for config in configs]
     best = best_run([run for run in runs if run is not None])
     print(f"seed {best.config.train.seed} of {sum(run is not None for run in runs)} finished runs")
@@ -219,12 +240,11 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from offclip.data.curate import curate
     from offclip.evaluation import write_evidence
-    from offclip.study import Material, run_config, study_records, sweep
+    from offclip.study import run_config, study_records, sweep
 
-    material = Material(curate(options.data).records, Path(options.out) / "draws")
-    overrides = _overrides(options)
+    material = _material(options)
+    overrides = _overrides(options, material)
     labels = options.variants
     configs = []
     for seed in options.seeds:

@@ -1,9 +1,9 @@
-"""A grey picture as the square that published models take, and image caches keep."""
+"""A grey picture as a square of 256 pixels: published models see its middle, caches keep it."""
 
 import numpy as np
 from jaxtyping import UInt8
 
-LONGER_SIDE = 256
+LONGER_SIDE, CROP = 256, 224
 
 
 def published_square(image: np.ndarray) -> UInt8[np.ndarray, "256 256"]:
@@ -35,3 +35,16 @@ def published_square(image: np.ndarray) -> UInt8[np.ndarray, "256 256"]:
     top, left = (LONGER_SIDE - height) // 2, (LONGER_SIDE - width) // 2
     square[top : top + height, left : left + width] = small
     return square
+
+
+class PictureRows:
+    """Some rows of an array of pictures, in an order of their own, copied when asked for."""
+
+    def __init__(self, pictures: np.ndarray, rows: np.ndarray):
+        self.pictures, self.rows = pictures, np.asarray(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> UInt8[np.ndarray, "image side side"]:
+        return self.pictures[self.rows[chosen]]

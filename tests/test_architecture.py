@@ -25,7 +25,7 @@ ALLOWED = {
     "models": {"scores", "squares"},
     "data": {"text", "phantom", "squares"},
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
-    "evaluation": {"scores", "losses", "models", "data", "text", "phantom", "training"},
+    "evaluation": {"scores", "squares", "losses", "models", "data", "text", "phantom", "training"},
     "study": {"scores", "losses", "models", "data", "text", "phantom", "training", "evaluation"},
     "__main__": None,  # the command line may import everything
 }

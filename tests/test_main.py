@@ -18,7 +18,7 @@ def world(tmp_path, monkeypatch):
     class Curated:
         records = all_records()
 
-    monkeypatch.setattr(import_module("offclip.data.curate"), "curate", lambda *_, **__: Curated)
+    monkeypatch.setattr(material_module, "curate", lambda *_, **__: Curated)
     config = tmp_path / "small.yaml"
     config.write_text(json.dumps({**SMALL, "image_widths": [8, 16]}))
     return ["--data", str(tmp_path), "--out", str(tmp_path / "runs"), "--config", str(config)]

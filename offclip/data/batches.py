@@ -14,6 +14,7 @@ from torch import Tensor
 import offclip.phantom
 from offclip.files import atomic_path
 from offclip.phantom import Finding, render_many
+from offclip.squares import PictureRows
 
 
 class PhantomImages:
@@ -67,13 +68,26 @@ def renderer_version() -> int:
     return zlib.crc32(b"".join(source.read_bytes() for source in sources))
 
 
+class CachedImages:
+    """Pictures that lie on disk; every draw of them is the same, and their views are made later."""
+
+    def __init__(self, ids: Sequence[str], rows: PictureRows):
+        if len(ids) != len(rows):
+            raise ValueError(f"rows: expected {len(ids)}, one an id, got {len(rows)}")
+        self.ids, self.rows = list(ids), rows
+
+    def draw(self, number: int) -> PictureRows:
+        """The pictures, read when they are asked for."""
+        return self.rows
+
+
 @runtime_checkable
 class Drawn(Protocol):
     """Images of a list of studies, several draws of each."""
 
     ids: list[str]
 
-    def draw(self, number: int) -> UInt8[np.ndarray, "study height width"]:
+    def draw(self, number: int) -> UInt8[np.ndarray, "study height width"] | PictureRows:
         """Draw ``number`` of every study."""
         ...
 

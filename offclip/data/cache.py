@@ -14,28 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import UInt8
 
 from offclip.data.pictures import read_grey
 from offclip.files import atomic_path
-from offclip.squares import LONGER_SIDE, published_square
+from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
 PICTURES, IMAGES, PARTS = "pictures.npy", "images.parquet", "parts"
 PART = 512  # pictures of a part: what is lost at most when a worker dies
-Rows = slice | np.ndarray
-
-
-class PictureRows:
-    """Some rows of an array of pictures, in an order of their own, copied when asked for."""
-
-    def __init__(self, pictures: np.ndarray, rows: np.ndarray):
-        self.pictures, self.rows = pictures, np.asarray(rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, chosen: Rows) -> UInt8[np.ndarray, "image side side"]:
-        return self.pictures[self.rows[chosen]]
 
 
 @dataclass(frozen=True)

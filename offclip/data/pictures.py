@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from scipy.stats import rankdata
@@ -70,6 +71,25 @@ def read_grey(path: str | Path) -> UInt8[np.ndarray, "height width"]:
             f"{path}: expected a DICOM, PNG or JPEG image, got something else or a damaged one "
             f"({error})"
         ) from error
+
+
+def boxes_in_square(cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:
+    """Boxes by study id, in pixels of pictures that are padded to a square of this size.
+
+    Args:
+        cases: records; their boxes are in pixels of the files.
+        size: side of the pictures.
+    """
+    found: dict[str, list[dict[str, float | str]]] = {}
+    for case in cases.itertuples():
+        side = max(case.width, case.height)
+        left, top = (side - case.width) / 2, (side - case.height) / 2
+        for box in case.boxes:
+            x = [(box[name] + left) * size / side for name in ("x_min", "x_max")]
+            y = [(box[name] + top) * size / side for name in ("y_min", "y_max")]
+            scaled = {"x_min": x[0], "x_max": x[1], "y_min": y[0], "y_max": y[1]}
+            found.setdefault(case.study_id, []).append({"label": box["label"], **scaled})
+    return found
 
 
 class Pictures:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from offclip.evaluation.zero_shot import picture_batches, prompt_features
+from offclip.evaluation.zero_shot import Pictures, picture_batches, prompt_features
 from offclip.models import PairModel
 from offclip.models.towers import Features, ImageTower
 
@@ -18,7 +18,7 @@ BATCH = 64
 
 def attention_maps(
     model: PairModel,
-    pictures: UInt8[np.ndarray, "image side side"],
+    pictures: Pictures,
     prompts: Sequence[str],
     *,
     kind: str = "attention",

@@ -54,9 +54,10 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
 
     ``normal_auc``: each normality prompt, normal cases positive. ``normal_auc_free``: minus the
     mean of the positive class prompts. ``abnormal_auc_pos`` and ``abnormal_auc_pnc``: each class
-    against all cases without it. Two parts of POS: ``abnormal_auc_pos_against_normal`` leaves out
-    the other abnormal cases (is something wrong?), ``abnormal_auc_pos_among_abnormal`` leaves out
-    the normal ones (what is wrong?), and a class that all of them have has none.
+    against all cases without it, null labels left out. Two parts of POS:
+    ``abnormal_auc_pos_against_normal`` leaves out the other abnormal cases (is something wrong?),
+    ``abnormal_auc_pos_among_abnormal`` leaves out the normal ones (what is wrong?), and a class
+    that all of them have has none.
 
     Args:
         table: scores by prompt, indexed by study id (a superset of the cases).
@@ -81,8 +82,9 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
         scores = class_scores(table, protocol.phrases, rule=rule)
         for name in measured_classes(cases, protocol):
             has, score = has_label(cases, name), scores[name].to_numpy()
-            asked.append(Question(f"abnormal_auc_{rule}", name, has, score, everyone))
-            parts = {"against_normal": has | normal, "among_abnormal": ~normal}
+            known = is_known(cases, name)
+            asked.append(Question(f"abnormal_auc_{rule}", name, has, score, known))
+            parts = {"against_normal": known & (has | normal), "among_abnormal": known & ~normal}
             asked += [
                 Question(f"abnormal_auc_{rule}_{part}", name, has, score, among)
                 for part, among in parts.items()
@@ -94,6 +96,11 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
 def has_label(cases: pd.DataFrame, name: str) -> np.ndarray:
     """Which cases are positive for the class."""
     return np.array([dict(labels).get(name) == 1 for labels in cases["labels"]], dtype=bool)
+
+
+def is_known(cases: pd.DataFrame, name: str) -> np.ndarray:
+    """Which cases have an answer for the class: all but those whose label is null."""
+    return np.array([dict(labels).get(name, 0) is not None for labels in cases["labels"]])
 
 
 def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
@@ -123,7 +130,8 @@ def validation_metrics(
     values: dict[str, list[float]] = {"normal_auc": [], "abnormal_auc_pos": []}
     for question in questions(table, cases, protocol):
         if question.metric in values:
-            values[question.metric].append(auc(question.positive, question.scores))
+            among = question.among
+            values[question.metric].append(auc(question.positive[among], question.scores[among]))
     return {name: float(np.mean(each)) for name, each in values.items()}
 
 

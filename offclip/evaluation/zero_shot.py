@@ -1,6 +1,7 @@
 """Zero-shot scores: every image with every prompt, in a table keyed by names."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from offclip.models import PairModel
 from offclip.models.towers import Features
+from offclip.squares import PictureRows
+
+Pictures: TypeAlias = UInt8[np.ndarray, "image side side"] | PictureRows
 
 
 def prompt_features(model: PairModel, prompts: Sequence[str]) -> Features:
@@ -30,7 +34,7 @@ def prompt_features(model: PairModel, prompts: Sequence[str]) -> Features:
 
 def scores_of(
     model: PairModel,
-    pictures: UInt8[np.ndarray, "image side side"],
+    pictures: Pictures,
     texts: Features,
     *,
     batch_size: int = 128,
@@ -43,9 +47,7 @@ def scores_of(
     return torch.cat(rows)
 
 
-def picture_batches(
-    model: PairModel, pictures: UInt8[np.ndarray, "image side side"], size: int
-) -> Iterator[Tensor]:
+def picture_batches(model: PairModel, pictures: Pictures, size: int) -> Iterator[Tensor]:
     """The model's input on its device, so many at a time, each read when its turn comes."""
     device = next(model.parameters()).device
     for start in range(0, len(pictures), size):
@@ -56,7 +58,7 @@ def picture_batches(
 @torch.no_grad()
 def score_table(
     model: PairModel,
-    pictures: UInt8[np.ndarray, "image side side"],
+    pictures: Pictures,
     ids: Sequence[str],
     prompts: Sequence[str],
     *,

@@ -1,18 +1,19 @@
 """Towers, heads and their tokenizer. Imports :mod:`offclip.scores`; knows no data."""
 
 from offclip.models.backbones import BackboneModel, TextBackbone, VisionBackbone
-from offclip.models.config import ModelConfig
+from offclip.models.config import ModelConfig, PublishedConfig
 from offclip.models.model import ImageTextModel, PairModel
 from offclip.models.published import (
     PublishedCARZero,
-    PublishedConfig,
     PublishedImageTower,
     load_image_tower,
     load_published,
     published_preprocess,
+    read_tokenizer,
 )
 from offclip.models.saved import (
     load_model,
+    load_saved,
     load_tokenizer,
     load_weights,
     save_model,
@@ -36,9 +37,11 @@ __all__ = [
     "load_image_tower",
     "load_model",
     "load_published",
+    "load_saved",
     "load_tokenizer",
     "load_weights",
     "published_preprocess",
+    "read_tokenizer",
     "save_model",
     "save_tokenizer",
     "save_weights",

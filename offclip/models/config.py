@@ -1,6 +1,9 @@
-"""The configuration of a small image-text model."""
+"""The sizes of the models: the small one that the book trains, and the published one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from offclip.squares import CROP, LONGER_SIDE
 
 HEADS = ("cosine", "cross_attention")
 
@@ -40,6 +43,11 @@ class ModelConfig:
     dropout: float = 0.0
 
     @property
+    def picture_size(self) -> int:
+        """Side of the pictures that the model takes."""
+        return self.image_size
+
+    @property
     def patch_size(self) -> int:
         """Pixels of the image's side that one image token stands for."""
         return int(4 * 2 ** (len(self.image_widths) - 1))
@@ -60,3 +68,61 @@ class ModelConfig:
             raise ValueError(f"heads: expected a divisor of dim={self.dim}, got {self.heads}")
         if self.head not in HEADS:
             raise ValueError(f"head: expected one of {', '.join(HEADS)}; got {self.head!r}")
+
+
+@dataclass(frozen=True)
+class PublishedConfig:
+    """Sizes; the defaults are the published ones, where only the vocabulary varies.
+
+    Attributes:
+        vocabulary: tokens of the text side.
+        dim: of all tokens.
+        layers: of each tower.
+        heads: of each tower; divides ``dim``.
+        feedforward: width inside a tower's layer.
+        image_size: side of the input in pixels.
+        patch_size: side of a patch in pixels.
+        positions: of BERT, at least ``text_length``.
+        text_length: slots of a text.
+        fusion_layers: of the head.
+        fusion_heads: of the head; divides ``dim``.
+        fusion_feedforward: width inside the head's layers.
+        hidden: widths of the score network.
+    """
+
+    vocabulary: int
+    dim: int = 768
+    layers: int = 12
+    heads: int = 12
+    feedforward: int = 3072
+    image_size: int = 224
+    patch_size: int = 16
+    positions: int = 512
+    text_length: int = 97
+    fusion_layers: int = 4
+    fusion_heads: int = 4
+    fusion_feedforward: int = 1024
+    hidden: Sequence[int] = (1024, 512, 256)
+
+    @property
+    def head(self) -> str:
+        """The only one."""
+        return "cross_attention"
+
+    @property
+    def margin(self) -> int:
+        """Pixels that are cut off each side of a picture: 16 of 256, or as large a part."""
+        return (LONGER_SIDE - CROP) // 2 * self.image_size // CROP
+
+    @property
+    def picture_size(self) -> int:
+        """Side of the pictures that the model takes."""
+        return self.image_size + 2 * self.margin
+
+    @property
+    def grid(self) -> int:
+        """Image tokens along one side."""
+        return self.image_size // self.patch_size
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON knows lists only

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 from transformers import PreTrainedTokenizerBase
 
-from offclip.models.config import ModelConfig
+from offclip.models.config import ModelConfig, PublishedConfig
 from offclip.models.heads import AttentionMaps, CosineHead, CrossAttentionHead
 from offclip.models.tokenizer import tokenize
 from offclip.models.towers import Features, ImageTower, TextTower
@@ -18,6 +18,7 @@ class PairModel(nn.Module):
     """Scores every image of a batch with every text of a batch: two towers and a head.
 
     Attributes:
+        config: its sizes, if they are settings of a study.
         picture_size: side in pixels of the square grey pictures that :meth:`prepare` takes.
         margin: pixels that it cuts off at each side.
         tokenizer: see :meth:`use_tokenizer`.
@@ -26,6 +27,7 @@ class PairModel(nn.Module):
     image_tower: nn.Module
     text_tower: nn.Module
     head: CosineHead | CrossAttentionHead
+    config: ModelConfig | PublishedConfig
     picture_size: int
     margin: int = 0
     tokenizer: PreTrainedTokenizerBase | None = None
@@ -60,6 +62,12 @@ class PairModel(nn.Module):
         Raises:
             ValueError: they are smaller than ``picture_size``.
         """
+        return self._grey(pictures).div(255).sub(0.5).div(0.25)
+
+    def _grey(
+        self, pictures: UInt8[Tensor, "image side side"]
+    ) -> Float[Tensor, "image 1 size size"]:
+        """Grey values from 0 to 255 at ``picture_size``."""
         side = pictures.shape[1]
         if side < self.picture_size:
             raise ValueError(
@@ -68,7 +76,7 @@ class PairModel(nn.Module):
         grey = pictures[:, None].to(next(self.parameters()).dtype)
         if side > self.picture_size:
             grey = interpolate(grey, size=(self.picture_size, self.picture_size), mode="area")
-        return grey.div(255).sub(0.5).div(0.25)
+        return grey
 
     def encode_images(self, images: Float[Tensor, "image channel height width"]) -> Features:
         """Pooled vector and patch tokens of each image."""

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from offclip.files import atomic_path, write_json
 from offclip.models.config import ModelConfig
 from offclip.models.model import ImageTextModel, PairModel
+from offclip.models.published import PublishedCARZero
 
 
 def save_weights(path: str | Path, model: nn.Module) -> None:
@@ -68,6 +69,21 @@ def save_model(folder: str | Path, model: ImageTextModel) -> Path:
     save_weights(folder / "model.safetensors", model)
     write_json(folder / "config.json", dataclasses.asdict(model.config))
     return folder
+
+
+def load_saved(folder: str | Path) -> PairModel:
+    """Read a small model that :func:`save_model` wrote, or a published one from its folder.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder}: expected a saved model, found no config.json")
+    if '"fusion_feedforward"' in path.read_text(encoding="utf-8"):
+        published: PairModel = PublishedCARZero.from_pretrained(str(folder), local_files_only=True)
+        return published.eval()
+    return load_model(folder)
 
 
 def load_model(folder: str | Path) -> ImageTextModel:

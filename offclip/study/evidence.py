@@ -17,7 +17,7 @@ from offclip.evaluation import (
     stratified_weights,
 )
 from offclip.evaluation.delong import delong_difference, holm
-from offclip.study.material import DATASET, Material, protocol
+from offclip.study.material import Material
 from offclip.study.run import Run
 
 RESAMPLES = 1000
@@ -31,6 +31,7 @@ class Measured:
     """Answers of one run on the cases of one evidence split, with their resamples."""
 
     run: Run
+    material: Material
     split: str
     cases: pd.DataFrame
     answers: Answers
@@ -45,7 +46,7 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     scored = "validation" if split == "validation" else "test"
     cases = material.cases(scored, drawable=split != "test_all")
     weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
-    asked = protocol()
+    asked = material.asked
     posed = questions(run.scores(scored), cases, asked)
     answers = measure(posed, weights)
     counts = {(q.metric, q.detail): int(q.among.sum()) for q in posed if not q.among.all()}
@@ -61,7 +62,7 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
         by_class = hits["label"].value_counts().to_dict()
         by_class["mean"] = int(hits["label"].isin(list(found)).sum())
         counts |= {("pointing", label): by_class[label] for label in found}
-    return Measured(run, split, cases, answers, counts)
+    return Measured(run, material, split, cases, answers, counts)
 
 
 def run_records(measured: Measured) -> list[Record]:
@@ -153,7 +154,7 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
     """
     if _seeds([run]) != _seeds([baseline]):
         return []
-    asked = protocol()
+    asked = run.material.asked
     both = [questions(each.run.scores("test"), each.cases, asked) for each in (run, baseline)]
     pairs = [
         (ours, theirs)
@@ -186,7 +187,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
         return ", ".join(dict.fromkeys(str(about[key]) for about in abouts))
 
     return Record(
-        dataset=DATASET,
+        dataset=measured.material.dataset,
         split=measured.split,
         variant=config.name,
         prompting=config.prompting,
@@ -215,7 +216,7 @@ def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list
         material: what they were trained on.
     """
     records: list[Record] = []
-    for split in ("validation", "test", "test_all"):
+    for split in material.evidence_splits:
         measured = {
             name: [measure_run(run, material, split) for run in each] for name, each in runs.items()
         }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from offclip.evaluation import Record
 from offclip.files import write_text
-from offclip.models import save_model
+from offclip.models import ImageTextModel, save_model
 from offclip.study.evidence import measure_run, run_records
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, load_model
@@ -34,8 +34,18 @@ def export(run: Run, material: Material, folder: str | Path) -> Path:
     """Write the run's best weights, configuration, tokenizer and a model card; return the folder.
 
     ``offclip.models.load_model`` reads it. The card's numbers are measured here, on test.
+
+    Raises:
+        ValueError: the run is not one of the embedded default; whether a model that has seen
+            patients may be passed on is for their data's licence to say.
     """
-    path = save_model(folder, load_model(run))
+    model = load_model(run)
+    if material.dataset != DATASET or not isinstance(model, ImageTextModel):
+        raise ValueError(
+            f"export: the card is written for small models of {DATASET}, got {run.config.name!r} "
+            f"on {material.dataset}; offclip.models.save_weights writes the weights alone"
+        )
+    path = save_model(folder, model)
     records = run_records(measure_run(run, material, "test"))
     write_text(path / "README.md", model_card(run, records))
     return path

@@ -4,18 +4,24 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from offclip.data.batches import PhantomImages, renderer_version
-from offclip.data.curate import findings_of
+from offclip.data.batches import CachedImages, PhantomImages, renderer_version
+from offclip.data.cache import PICTURES, ImageCache
+from offclip.data.curate import curate
 from offclip.data.manifests import load_manifest
+from offclip.data.pictures import boxes_in_square
+from offclip.data.records import findings_of, read_records
+from offclip.data.splits import SPLITS
 from offclip.evaluation import Protocol
 from offclip.phantom import render_many
 from offclip.text import FilterPolicy, filter_prompts
 
 DATASET = "openi_phantom"
+Pictures: TypeAlias = PhantomImages | CachedImages
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,24 @@ class Material:
     records: pd.DataFrame
     cache: Path
 
+    @property
+    def dataset(self) -> str:
+        """Name of the manifest."""
+        return DATASET
+
+    @property
+    def asked(self) -> Protocol:
+        """The questions of the dataset."""
+        return protocol(self.dataset)
+
+    @property
+    def evidence_splits(self) -> tuple[str, ...]:
+        """What is measured: ``test`` has the drawable cases, ``test_all`` the others as well."""
+        return ("validation", "test", "test_all")
+
     def cases(self, split: str, *, drawable: bool = True) -> pd.DataFrame:
         """Records of a split; ``drawable``: normal, or with at least one finding drawn."""
-        if split not in ("train", "validation", "test"):
-            raise ValueError(f"split: expected train, validation or test; got {split!r}")
+        check_split(split)
         cases = self.records[self.records["split"] == split]
         if drawable:
             drawn = cases["drawn"].map(len) > 0
@@ -50,14 +70,17 @@ class Material:
         every = max(1, steps // 6)
         return {"steps": steps, "validate_every": every, "batch_size": batch_size}
 
-    def pictures(self, cases: pd.DataFrame, size: int) -> PhantomImages:
+    def pictures(self, cases: pd.DataFrame, size: int) -> Pictures:
         """The draws of these cases."""
+        return self._phantoms(cases, size)
+
+    def _phantoms(self, cases: pd.DataFrame, size: int) -> PhantomImages:
         findings = [findings_of(drawn) for drawn in cases["drawn"]]
         return PhantomImages(list(cases["study_id"]), findings, size=size, folder=self.cache)
 
     def boxes(self, cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:
         """Exact boxes of draw 0 by study id, in pixels of the image at this size."""
-        pictures = self.pictures(cases, size)
+        pictures = self._phantoms(cases, size)
         phantoms = render_many(
             pictures.findings, [pictures.seed(study, 0) for study in pictures.ids], size=size
         )
@@ -67,9 +90,76 @@ class Material:
         }
 
 
-def protocol() -> Protocol:
-    """The questions of the embedded default, from its manifest."""
-    manifest = load_manifest(DATASET)
+class CachedMaterial(Material):
+    """Records of image files, and the cache of their pictures, in the folder ``cache``."""
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "CachedMaterial":
+        """Open ``records.parquet`` and the image cache of a folder that curation made.
+
+        Raises:
+            ValueError: one of them is missing, damaged or of several datasets.
+        """
+        records = read_records(Path(folder) / "records.parquet")
+        names = sorted(records["dataset"].unique())
+        if len(names) != 1:
+            raise ValueError(f"{folder}: expected the records of one dataset, got {names}")
+        return cls(records, Path(folder))
+
+    @property
+    def dataset(self) -> str:
+        return str(self.records["dataset"].iloc[0])
+
+    @property
+    def evidence_splits(self) -> tuple[str, ...]:
+        return ("validation", "test")
+
+    @cached_property
+    def images(self) -> ImageCache:
+        """The pictures by file name."""
+        return ImageCache.read(self.cache)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        content = self.records.to_json(orient="records").encode()
+        sums = self.images.images["crc32"].to_numpy().tobytes()
+        return hashlib.sha256(content + sums).hexdigest()[:12]
+
+    def cases(self, split: str, *, drawable: bool = True) -> pd.DataFrame:
+        """Records of a split; nothing is drawn here."""
+        check_split(split)
+        return self.records[self.records["split"] == split].reset_index(drop=True)
+
+    def pictures(self, cases: pd.DataFrame, size: int) -> Pictures:
+        """The 256-px squares of these cases, whatever the size; a model averages them down."""
+        return CachedImages(list(cases["study_id"]), self.images.rows(list(cases["image"])))
+
+    def boxes(self, cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:
+        """Boxes by study id, in pixels of a square of this size."""
+        return boxes_in_square(cases, size)
+
+
+def material_of(data: str | Path, out: str | Path) -> Material:
+    """What a folder of curated data holds: image files in a cache, or else reports to draw from.
+
+    Args:
+        data: the folder; one without an image cache becomes (or is) the embedded default.
+        out: of the runs, where draws are kept.
+    """
+    if (Path(data) / PICTURES).exists():
+        return CachedMaterial.read(data)
+    return Material(curate(data).records, Path(out) / "draws")
+
+
+def check_split(split: str) -> None:
+    """Refuse what is no split."""
+    if split not in SPLITS:
+        raise ValueError(f"split: expected {', '.join(SPLITS)}; got {split!r}")
+
+
+def protocol(dataset: str = DATASET) -> Protocol:
+    """The questions of a dataset, from its manifest; by default the embedded one's."""
+    manifest = load_manifest(dataset)
     return Protocol(manifest.prompts, manifest.normal_prompts)
 
 

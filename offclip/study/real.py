@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from transformers import PreTrainedTokenizerFast
 
 from offclip.data.batches import StudyBatches
-from offclip.data.pictures import Pictures
+from offclip.data.pictures import Pictures, boxes_in_square
 from offclip.evaluation import (
     Protocol,
     attention_maps,
@@ -25,9 +25,10 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path
-from offclip.models import ImageTextModel
+from offclip.models import PairModel
 from offclip.study.material import training_texts
 from offclip.study.run import Run, load_model
+from offclip.study.start import build_model
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
 from offclip.training import train
@@ -126,7 +127,7 @@ def _fit(
     folder: Path,
     start: Run | None,
     report: Callable[[str], None] | None,
-) -> ImageTextModel:
+) -> PairModel:
     cases, validation = _part(real, rows), _part(real, held_out)
     texts = training_texts(
         cases.records,
@@ -136,7 +137,7 @@ def _fit(
         seed=config.train.seed,
     )
     torch.manual_seed(config.train.seed)
-    model = ImageTextModel.with_tokenizer(config.model, tokenizer)
+    model = build_model(config.model, tokenizer)
     if start is not None:
         model.load_state_dict(load_model(start).state_dict())
     batches = StudyBatches(
@@ -149,7 +150,7 @@ def _fit(
         draws=config.draws,
     )
 
-    def validate(model: ImageTextModel) -> dict[str, float]:
+    def validate(model: PairModel) -> dict[str, float]:
         table = _table(validation, model)
         asked = replace(real.asked, min_positives=1)
         return validation_metrics(table, validation.records, asked)
@@ -158,35 +159,21 @@ def _fit(
     return model
 
 
-def scored(real: RealSet, model: ImageTextModel) -> tuple[pd.DataFrame, pd.DataFrame]:
+def scored(real: RealSet, model: PairModel) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by prompt of every image, and the pointing game in the boxes, by one model."""
     size = real.pictures.pictures.shape[1]
     prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
     maps = attention_maps(model, real.pictures.draw(0), prompts)
     hits = pointing_game(
-        maps, real.pictures.ids, list(real.boxed), boxes_in_pixels(real, size), size
+        maps, real.pictures.ids, list(real.boxed), boxes_in_square(real.records, size), size
     )
     return _table(real, model), hits
 
 
-def _table(part: RealSet, model: ImageTextModel) -> pd.DataFrame:
+def _table(part: RealSet, model: PairModel) -> pd.DataFrame:
     return score_table(model, part.pictures.draw(0), part.pictures.ids, part.asked.prompts)
 
 
 def _part(real: RealSet, rows: Sequence[int] | np.ndarray) -> RealSet:
     pictures = Pictures([real.pictures.ids[i] for i in rows], real.pictures.pictures[rows])
     return replace(real, records=real.records.iloc[rows].reset_index(drop=True), pictures=pictures)
-
-
-def boxes_in_pixels(part: RealSet, size: int) -> dict[str, list[dict[str, float | str]]]:
-    """Boxes in pixels of the pictures; the files are square or padded to a square."""
-    found: dict[str, list[dict[str, float | str]]] = {}
-    for case in part.records.itertuples():
-        side = max(case.width, case.height)
-        left, top = (side - case.width) / 2, (side - case.height) / 2
-        for box in case.boxes:
-            x = [(box[name] + left) * size / side for name in ("x_min", "x_max")]
-            y = [(box[name] + top) * size / side for name in ("y_min", "y_max")]
-            scaled = {"x_min": x[0], "x_max": x[1], "y_min": y[0], "y_max": y[1]}
-            found.setdefault(case.study_id, []).append({"label": box["label"], **scaled})
-    return found

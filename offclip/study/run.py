@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-import torch
+from torch import Tensor
 
 from offclip.data.batches import StudyBatches
 from offclip.evaluation import (
@@ -26,17 +27,12 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
-from offclip.models import (
-    ImageTextModel,
-    load_tokenizer,
-    load_weights,
-    save_tokenizer,
-    train_tokenizer,
-)
-from offclip.study.material import Material, protocol, training_texts
+from offclip.models import PairModel, load_weights, save_tokenizer
+from offclip.study.material import Material, training_texts
+from offclip.study.start import digest, new_model, trained_model
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
-from offclip.training import TrainResult, train
+from offclip.training import Augmentation, TrainResult, augment, train
 from offclip.training.distributed import process_state
 from offclip.training.watch import Watch
 
@@ -70,13 +66,17 @@ class Run:
 
 
 # Settings younger than the runs of record: they name a run only where they change it.
-LATER = {"studies_kept", "normals_kept", "accumulate", "optimizer", "schedule", "patience",
-         "precision", "ema", "pairs_at_once", "save_every"}  # fmt: skip
+LATER = {"studies_kept", "normals_kept", "augment", "init", "tokenizer", "accumulate", "optimizer",
+         "schedule", "patience", "precision", "ema", "pairs_at_once", "save_every"}  # fmt: skip
 
 
 def run_hash(config: RunConfig, material: Material) -> str:
-    """Names everything that decides the outcome of a run: configuration, records and renderer."""
-    return config_hash({**_told(config), "data": material.fingerprint})
+    """Names everything that decides the outcome of a run: configuration, records and renderer.
+
+    First weights and tokenizer count by what is in their files, not by where these lie.
+    """
+    contents = {n: digest(path) for n in ("init", "tokenizer") if (path := getattr(config, n))}
+    return config_hash({**_told(config), **contents, "data": material.fingerprint})
 
 
 def _told(config: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def run(
     if done:
         return done
     started = time.perf_counter()
-    folder, asked = run_folder(out, config, material), protocol()
+    folder, asked = run_folder(out, config, material), material.asked
     trained = _trained(config, material, folder, asked, report, watch)
     processes = process_state()
     if processes.is_main_process:
@@ -151,8 +151,8 @@ def _score(
         table = _table(model, material, cases, asked)
         with atomic_path(folder / f"scores_{split}.parquet") as temporary:
             table.to_parquet(temporary)
-    if config.model.head == "cross_attention":
-        hits = point(model, material, asked)
+    hits = point(model, material, asked) if config.model.head == "cross_attention" else None
+    if hits is not None and len(hits):
         with atomic_path(folder / "pointing.parquet") as temporary:
             hits.to_parquet(temporary)
     scoring = time.perf_counter() - started
@@ -167,11 +167,11 @@ def _score(
     write_json(folder / "run.json", about)
 
 
-_Trained: TypeAlias = tuple[ImageTextModel, TrainResult, dict[str, int]]
+_Trained: TypeAlias = tuple[PairModel, TrainResult, dict[str, int]]
 
 
 def _table(
-    model: ImageTextModel, material: Material, cases: pd.DataFrame, asked: Protocol
+    model: PairModel, material: Material, cases: pd.DataFrame, asked: Protocol
 ) -> pd.DataFrame:
     """Scores by prompt of these cases."""
     pictures = material.pictures(cases, model.picture_size).draw(0)
@@ -195,7 +195,8 @@ def _trained(
         filter_errors=config.filter_errors,
         seed=config.train.seed,
     )
-    model = _new_model(config, material)
+    column = "sentences" if config.prompting == "raw" else "prompts"
+    model = new_model(config, [text for texts in cases[column] for text in texts])
     chosen = chosen_studies(cases["is_normal"].to_numpy(dtype=bool), config)
     batches = StudyBatches(
         material.pictures(cases, model.picture_size),
@@ -208,7 +209,7 @@ def _trained(
     )
     held_out = material.cases("validation")
 
-    def validate(model: ImageTextModel) -> dict[str, float]:
+    def validate(model: PairModel) -> dict[str, float]:
         return validation_metrics(_table(model, material, held_out, asked), held_out, asked)
 
     with process_state().main_process_first():  # render once, not once in every process
@@ -220,7 +221,7 @@ def _trained(
         validate,
         config.train,
         folder,
-        prepare=model.prepare,
+        prepare=partial(_prepared, model, config),
         report=report,
         watch=watch,
     )
@@ -236,6 +237,13 @@ def _trained(
     return model, result, counts
 
 
+def _prepared(model: PairModel, config: RunConfig, pictures: Tensor) -> Tensor:
+    """What training sees of pictures."""
+    if config.augment == "published":
+        pictures = augment(pictures, Augmentation(), margin=model.margin)
+    return model.prepare(pictures)
+
+
 def draws_needed(config: RunConfig, batches: int) -> int:
     """Draws that a run takes of each training study, with so many batches an epoch."""
     return min(config.draws, math.ceil(config.train.steps * config.train.accumulate / batches))
@@ -248,24 +256,15 @@ def chosen_studies(is_normal: np.ndarray, config: RunConfig) -> np.ndarray:
     return place < share
 
 
-def _new_model(config: RunConfig, material: Material) -> ImageTextModel:
-    """New weights by the seed; one vocabulary for all variants: the words before any filter."""
-    column = "sentences" if config.prompting == "raw" else "prompts"
-    corpus = [text for texts in material.cases("train")[column] for text in texts]
-    tokenizer = train_tokenizer(corpus, length=config.model.text_length)
-    torch.manual_seed(config.train.seed)
-    return ImageTextModel.with_tokenizer(config.model, tokenizer)
-
-
-def load_model(run: Run) -> ImageTextModel:
+def load_model(run: Run) -> PairModel:
     """The best weights of a run, with its tokenizer, in eval mode."""
-    model = ImageTextModel.with_tokenizer(run.config.model, load_tokenizer(run.folder))
+    model = trained_model(run.config, run.folder)
     load_weights(run.folder / "best.safetensors", model)
     return model.eval()
 
 
 def point(
-    model: ImageTextModel,
+    model: PairModel,
     material: Material,
     asked: Protocol,
     *,
@@ -281,5 +280,17 @@ def point(
     prompts = [positive_prompt(phrase) for phrase in asked.phrases.values()]
     size = model.picture_size
     maps = attention_maps(model, material.pictures(cases, size).draw(0), prompts, kind=kind)
-    boxes = material.boxes(cases, size)
-    return pointing_game(maps, list(cases["study_id"]), list(asked.phrases), boxes, size)
+    boxes = _seen(material.boxes(cases, size), model.margin)
+    ids, classes = list(cases["study_id"]), list(asked.phrases)
+    return pointing_game(maps, ids, classes, boxes, size - 2 * model.margin)
+
+
+def _seen(
+    boxes: dict[str, list[dict[str, Any]]], margin: int
+) -> dict[str, list[dict[str, float | str]]]:
+    """Boxes in pixels of what is left of the pictures; what was cut off is outside of it."""
+    corners = ("x_min", "y_min", "x_max", "y_max")
+    return {
+        study: [{**box, **{name: box[name] - margin for name in corners}} for box in each]
+        for study, each in boxes.items()
+    }

@@ -5,8 +5,9 @@ import pandas as pd
 from jaxtyping import Float
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from offclip.data.pictures import boxes_in_square
 from offclip.evaluation import place_prior, pointing_game
-from offclip.study.real import RealSet, boxes_in_pixels, folds_of
+from offclip.study.real import RealSet, folds_of
 
 
 def normality_shortcuts(
@@ -49,7 +50,7 @@ def pointing_shortcut(real: RealSet, grid: int, *, folds: int = 5, seed: int = 0
         seed: of the folds.
     """
     cases, size = real.records, real.pictures.pictures.shape[1]
-    boxes, classes = boxes_in_pixels(real, size), list(real.boxed)
+    boxes, classes = boxes_in_square(real.records, size), list(real.boxed)
     fold = folds_of(cases, folds, seed=seed)
     parts = []
     for k in range(folds):

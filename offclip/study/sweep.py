@@ -63,7 +63,7 @@ def _draw_once(configs: Sequence[RunConfig], material: Material) -> None:
     needed: dict[int, int] = {}
     for config in configs:
         draws = draws_needed(config, max(1, len(cases) // config.train.batch_size))
-        size = config.model.image_size
+        size = config.model.picture_size
         needed[size] = max(needed.get(size, 0), draws)
     for size, draws in needed.items():
         pictures = material.pictures(cases, size)

@@ -3,9 +3,10 @@
 import dataclasses
 import difflib
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from offclip.models import ModelConfig
+from offclip.models import ModelConfig, PublishedConfig
 from offclip.training import TrainConfig
 
 
@@ -23,6 +24,11 @@ class Variant:
     filtered: bool
     tier: float = 0.0
 
+
+ARCHITECTURES: dict[str, type[ModelConfig] | type[PublishedConfig]] = {
+    "small": ModelConfig,
+    "published": PublishedConfig,
+}
 
 VARIANTS = {
     "infonce": Variant("infonce", False),
@@ -50,7 +56,13 @@ class RunConfig:
             training seed draws.
         normals_kept: share of the normal ones among them, in (0, 1].
         draws: different renderings of each training study; an epoch takes the next.
-        model: sizes and head.
+        augment: random views of the pictures, made on the device: ``none``, or ``published``
+            (:class:`offclip.training.Augmentation`), which pictures from files need.
+        init: weights to start from: a published checkpoint, or the folder of a saved model.
+            Default: drawn by the seed.
+        tokenizer: a BERT tokenizer's folder or ``vocab.txt``, where ``init`` has none beside it.
+            Default: a vocabulary of the training texts.
+        model: sizes and head; of the published architecture, a vocabulary of 0 is the tokenizer's.
         train: optimiser, budget and seed; its ``loss`` is the variant's.
     """
 
@@ -61,7 +73,10 @@ class RunConfig:
     studies_kept: float = 1.0
     normals_kept: float = 1.0
     draws: int = 3
-    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: str = "none"
+    init: str = ""
+    tokenizer: str = ""
+    model: ModelConfig | PublishedConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
@@ -80,6 +95,8 @@ class RunConfig:
         for name in ("studies_kept", "normals_kept"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a share in (0, 1], got {getattr(self, name)}")
+        if self.augment not in ("none", "published"):
+            raise ValueError(f"augment: expected 'none' or 'published', got {self.augment!r}")
         if self.draws < 1:
             raise ValueError(f"draws: expected at least 1, got {self.draws}")
         variant = VARIANTS[self.variant]
@@ -99,7 +116,10 @@ class RunConfig:
         weights = (self.train.off_diagonal_weight, self.train.abnormal_weight)
         unusual = {
             f"{self.filter_errors:.0%} filter errors": self.filter_errors > 0,
-            f"score bias {self.model.score_bias or 0:g}": self.model.score_bias is not None,
+            f"score bias {_score_bias(self.model) or 0:g}": _score_bias(self.model) is not None,
+            "published architecture": isinstance(self.model, PublishedConfig),
+            f"from {Path(self.init).name}": bool(self.init),
+            "augmented": self.augment != "none",
             f"weights {weights[0]:g} and {weights[1]:g}": weights != (1.0, 1.0),
             f"{self.studies_kept:.0%} of studies": self.studies_kept < 1,
             f"{self.normals_kept:.0%} of normals": self.normals_kept < 1,
@@ -109,14 +129,39 @@ class RunConfig:
         return ", ".join([self.variant, *(name for name, is_so in unusual.items() if is_so)])
 
 
-def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunConfig:
+def _score_bias(sizes: ModelConfig | PublishedConfig) -> float | None:
+    return sizes.score_bias if isinstance(sizes, ModelConfig) else None
+
+
+def run_config(
+    variant: str, *, head: str, seed: int, architecture: str = "small", **overrides: Any
+) -> RunConfig:
     """A configuration from flat overrides of the model's, the training's and its own settings.
+
+    Args:
+        variant: a name of :data:`VARIANTS`.
+        head: of the small architecture; the published one has ``cross_attention``.
+        seed: of weights, batches and dropout.
+        architecture: ``small``, or ``published`` (ViT-B/16, BERT-base, four layers of fusion).
+        **overrides: fields of ``ModelConfig`` or ``PublishedConfig``, ``TrainConfig`` and
+            ``RunConfig``.
 
     Raises:
         ValueError: an unknown override; the message names the nearest known one.
     """
-    parts: dict[str, dict[str, Any]] = {"model": {"head": head}, "train": {"seed": seed}, "own": {}}
-    kinds = {"model": ModelConfig, "train": TrainConfig, "own": RunConfig}
+    parts: dict[str, dict[str, Any]] = {"model": {}, "train": {"seed": seed}, "own": {}}
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"architecture: expected one of {', '.join(ARCHITECTURES)}; got {architecture!r}"
+        )
+    if architecture == "small":
+        parts["model"]["head"] = head
+    elif head == "cross_attention":
+        parts["model"]["vocabulary"] = 0
+    else:
+        raise ValueError(f"head: the published architecture has cross_attention, not {head!r}")
+    sizes = ARCHITECTURES[architecture]
+    kinds: dict[str, Any] = {"model": sizes, "train": TrainConfig, "own": RunConfig}
     known = {f.name: part for part, kind in kinds.items() for f in dataclasses.fields(kind)}
     for name, value in overrides.items():
         if name not in known or name in ("model", "train", "loss"):
@@ -125,7 +170,7 @@ def run_config(variant: str, *, head: str, seed: int, **overrides: Any) -> RunCo
         parts[known[name]][name] = tuple(value) if isinstance(value, list) else value
     return RunConfig(
         variant,
-        model=ModelConfig(**parts["model"]),
+        model=sizes(**parts["model"]),
         train=TrainConfig(**parts["train"]),
         **parts["own"],
     )

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from offclip.files import remove_parts, write_json
-from offclip.models import ImageTextModel, load_weights, save_weights
+from offclip.models import PairModel, load_weights, save_weights
 from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
@@ -34,7 +34,7 @@ from offclip.training.watch import Watch, memory_gib
 
 Batch = Mapping[str, Any]
 Prepare = Callable[[Tensor], Tensor]
-Validate = Callable[[ImageTextModel], dict[str, float]]
+Validate = Callable[[PairModel], dict[str, float]]
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
 
@@ -74,7 +74,7 @@ class TrainResult:
 
 
 def train(
-    model: ImageTextModel,
+    model: PairModel,
     batches: Batches,
     validate: Validate,
     config: TrainConfig,
@@ -137,7 +137,7 @@ def train(
     accelerator.wait_for_everyone()
     stream = _stream(batches, progress.step * config.accumulate, accelerator, prepare)
     started = time.perf_counter() - progress.seconds
-    judged = model if average is None else cast(ImageTextModel, average.module)
+    judged = model if average is None else cast(PairModel, average.module)
     while progress.step < config.steps:
         rate = learning_rate(config, progress.step, [e[config.select] for e in progress.log])
         for group in optimizer.param_groups:
@@ -259,7 +259,7 @@ def _entry(progress: Progress, metrics: dict[str, float], facts: dict[str, float
 
 
 def _validated(
-    model: ImageTextModel, validate: Validate, config: TrainConfig, first: bool
+    model: PairModel, validate: Validate, config: TrainConfig, first: bool
 ) -> dict[str, float]:
     """Metrics, the same in every process: the first one validates."""
     shared: list[dict[str, float]] = [{}]
@@ -283,7 +283,7 @@ def _line(entry: Metrics, config: TrainConfig) -> str:
     )
 
 
-def write_config(folder: Path, model: ImageTextModel, config: TrainConfig) -> None:
+def write_config(folder: Path, model: PairModel, config: TrainConfig) -> None:
     """Write both configurations, or raise if ``folder`` holds a run of other ones."""
     dump = {"train": dataclasses.asdict(config), "model": dataclasses.asdict(model.config)}
     dump = json.loads(json.dumps(dump))
@@ -305,7 +305,7 @@ def write_config(folder: Path, model: ImageTextModel, config: TrainConfig) -> No
         )
 
 
-def _finish(folder: Path, model: ImageTextModel, progress: Progress) -> TrainResult:
+def _finish(folder: Path, model: PairModel, progress: Progress) -> TrainResult:
     (folder / PREVIOUS).unlink(missing_ok=True)
     load_weights(folder / "best.safetensors", model)
     model.eval()

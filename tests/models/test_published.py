@@ -129,7 +129,7 @@ def test_a_batch_of_squares_is_prepared_as_single_pictures_are(shape):
     assert square.shape == (256, 256) and whole.margin == 16
     prepared = whole.prepare(square[None])[0]
     assert torch.equal(prepared, torch.from_numpy(published_preprocess(picture)))
-    with pytest.raises(ValueError, match="expected a side of 256 pixels, got 224"):
+    with pytest.raises(ValueError, match="expected a side of at least 256 pixels, got 224"):
         whole.prepare(square[None, :224, :224])
 
 

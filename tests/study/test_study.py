@@ -112,7 +112,7 @@ def test_filter_errors_turn_decisions_round(material):
 def test_drawable_cases(material):
     assert "S4" not in set(material.cases("train")["study_id"])
     assert "S4" in set(material.cases("train", drawable=False)["study_id"])
-    with pytest.raises(ValueError, match="split: expected train"):
+    with pytest.raises(ValueError, match="split: expected train, validation, test; got 'dev'"):
         material.cases("dev")
 
 

@@ -12,11 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from offclip.models.published.model import (
-    PublishedCARZero,
-    PublishedConfig,
-    PublishedImageTower,
-)
+from offclip.models.config import PublishedConfig
+from offclip.models.published.model import PublishedCARZero, PublishedImageTower
 from offclip.models.published.names import (
     OPTIONAL,
     Shape,
@@ -55,7 +52,7 @@ def load_published(
         tokenizer = _beside(Path(source))
     model = model_of(weights, PublishedConfig(vocabulary=len(weights[WORDS])))
     if tokenizer is not None:
-        model.use_tokenizer(_tokenizer(tokenizer))
+        model.use_tokenizer(read_tokenizer(tokenizer))
     return model
 
 
@@ -241,7 +238,12 @@ def _beside(path: Path) -> Path | None:
     return None
 
 
-def _tokenizer(source: PreTrainedTokenizerBase | str | Path) -> PreTrainedTokenizerBase:
+def read_tokenizer(source: PreTrainedTokenizerBase | str | Path) -> PreTrainedTokenizerBase:
+    """A BERT tokenizer, from its directory or its ``vocab.txt``; one that is read already stays.
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
     if isinstance(source, PreTrainedTokenizerBase):
         return source
     path = Path(source)

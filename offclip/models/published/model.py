@@ -1,7 +1,6 @@
 """The published architecture: ViT-B/16, BERT-base and four layers of cross-attention."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,57 +15,14 @@ from transformers import (
     ViTModel,
 )
 
+from offclip.models.config import PublishedConfig
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.model import PairModel
-from offclip.models.published.preprocess import CROP, MEAN, STD
+from offclip.models.published.preprocess import MEAN, STD
 from offclip.models.published.text import PublishedTextTower, published_tokens
 from offclip.models.towers import Features
-from offclip.squares import LONGER_SIDE
 
 TOKENIZER = "tokenizer"
-
-
-@dataclass(frozen=True)
-class PublishedConfig:
-    """Sizes; the defaults are the published ones, where only the vocabulary varies.
-
-    Attributes:
-        vocabulary: tokens of the text side.
-        dim: of all tokens.
-        layers: of each tower.
-        heads: of each tower; divides ``dim``.
-        feedforward: width inside a tower's layer.
-        image_size: side of the input in pixels.
-        patch_size: side of a patch in pixels.
-        positions: of BERT, at least ``text_length``.
-        text_length: slots of a text.
-        fusion_layers: of the head.
-        fusion_heads: of the head; divides ``dim``.
-        fusion_feedforward: width inside the head's layers.
-        hidden: widths of the score network.
-    """
-
-    vocabulary: int
-    dim: int = 768
-    layers: int = 12
-    heads: int = 12
-    feedforward: int = 3072
-    image_size: int = 224
-    patch_size: int = 16
-    positions: int = 512
-    text_length: int = 97
-    fusion_layers: int = 4
-    fusion_heads: int = 4
-    fusion_feedforward: int = 1024
-    hidden: Sequence[int] = (1024, 512, 256)
-
-    @property
-    def grid(self) -> int:
-        """Image tokens along one side."""
-        return self.image_size // self.patch_size
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))  # JSON knows lists only
 
 
 class PublishedImageTower(nn.Module):
@@ -124,8 +80,7 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
     def __init__(self, config: PublishedConfig, tokenizer: PreTrainedTokenizerBase | None = None):
         super().__init__()
         self.config = config
-        self.margin = (LONGER_SIDE - CROP) // 2 * config.image_size // CROP
-        self.picture_size = config.image_size + 2 * self.margin
+        self.margin, self.picture_size = config.margin, config.picture_size
         self.image_tower = PublishedImageTower(config)
         bert = BertConfig(
             vocab_size=config.vocabulary,
@@ -161,15 +116,10 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
         """The middle of :func:`offclip.squares.published_square` pictures, scaled alike.
 
         Raises:
-            ValueError: they have another size.
+            ValueError: they are smaller than ``picture_size``.
         """
-        if pictures.shape[1] != self.picture_size:
-            raise ValueError(
-                f"pictures: expected a side of {self.picture_size} pixels, got {pictures.shape[1]}"
-                "; use published_square"
-            )
         middle = slice(self.margin, self.picture_size - self.margin)
-        grey = pictures[:, None, middle, middle].to(next(self.parameters()).dtype)
+        grey = self._grey(pictures)[:, :, middle, middle]
         return grey.div(255).sub(MEAN).div(STD).expand(-1, 3, -1, -1)
 
     def _save_pretrained(self, save_directory: Path) -> None:

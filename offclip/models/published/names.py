@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from offclip.models.published.model import PublishedConfig
+from offclip.models.config import PublishedConfig
 
 Shape = tuple[int, ...]
 PARTS = {"q_proj": 0, "k_proj": 1, "v_proj": 2, "query": 0, "key": 1, "value": 2}

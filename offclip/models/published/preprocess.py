@@ -3,10 +3,9 @@
 import numpy as np
 from jaxtyping import Float32
 
-from offclip.squares import LONGER_SIDE, published_square
+from offclip.squares import CROP, LONGER_SIDE, published_square
 
 MEAN, STD = 0.4978, 0.2449
-CROP = 224
 
 
 def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
