@@ -73,7 +73,7 @@ def _sampled(
     turn: Float[Tensor, "image 2 2"],
     shift: Float[Tensor, "image 2 1"],
 ) -> Float[Tensor, "image side side"]:
-    """The grey values at ``turn @ place + shift``; as ``affine_grid``, four times as fast on a CPU."""
+    """The grey values at ``turn @ place + shift``; as ``affine_grid``, in a quarter of its time."""
     count, side = len(pictures), pictures.shape[1]
     places = (2 * torch.arange(side, device=pictures.device) + 1) / side - 1
     across, down = turn[:, :, :1] * places, turn[:, :, 1:] * places + shift
