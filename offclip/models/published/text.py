@@ -45,7 +45,7 @@ def published_tokens(
                 "one word; write it as 'there is …'"
             )
     encoded = tokenizer(
-        cleaned, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        cleaned, padding=True, truncation=True, max_length=length, return_tensors="pt"
     )
     return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
