@@ -29,7 +29,13 @@ from offclip.data.records import (
 from offclip.data.splits import SPLITS, grouped_split
 from offclip.files import write_json
 from offclip.phantom import findings_from_mesh, labels_from_mesh
-from offclip.text import NgramClassifier, RulePrompter, image_text, report_prompts
+from offclip.text import (
+    NgramClassifier,
+    RulePrompter,
+    SentenceClassifier,
+    image_text,
+    report_prompts,
+)
 
 __all__ = ["DATASET", "Curation", "curate", "findings_of", "fit_classifier"]
 
@@ -95,7 +101,7 @@ def curate(
         is_normal=table["is_normal"].tolist(),
     )
     classifier = fit_classifier(table[table["split"] == "train"])
-    table["prompt_abnormal"] = _probabilities(classifier, table["prompts"])
+    table["prompt_abnormal"] = probabilities(classifier, table["prompts"])
     records = validate_records(_ordered(table, manifest))
     made_from = {"fingerprint": fingerprint, "reports": reports, "seed": seed}
     counts = {**made_from, **counts, "splits": _split_counts(records)}
@@ -183,7 +189,8 @@ def fit_classifier(train: pd.DataFrame) -> NgramClassifier:
     return NgramClassifier.fit(texts, train["is_normal"].tolist())
 
 
-def _probabilities(classifier: NgramClassifier, prompts: pd.Series) -> list[list[float]]:
+def probabilities(classifier: SentenceClassifier, prompts: pd.Series) -> list[list[float]]:
+    """Probability of each prompt of each report that it states something abnormal."""
     flat = [prompt for report in prompts for prompt in report]
     ends = np.cumsum([len(report) for report in prompts])[:-1]
     values = np.round(classifier.abnormal_probability(flat), 4)  # alike on any number of threads

@@ -126,7 +126,16 @@ def measure(
 def validation_metrics(
     table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol
 ) -> dict[str, float]:
-    """Means for validation: AUC of the normality prompts, and of the classes (POS)."""
+    """Means for validation: AUC of the normality prompts, and of the classes (POS).
+
+    Raises:
+        ValueError: no class has enough positive cases to be measured.
+    """
+    if not measured_classes(cases, protocol):
+        raise ValueError(
+            f"validation: none of {', '.join(protocol.phrases)} has {protocol.min_positives} "
+            f"positive cases among {len(cases)}; validate on more of them"
+        )
     values: dict[str, list[float]] = {"normal_auc": [], "abnormal_auc_pos": []}
     for question in questions(table, cases, protocol):
         if question.metric in values:

@@ -1,0 +1,182 @@
+"""Curation of MIMIC-CXR's layout, generated with its quirks: counts, quarantine, strictness."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from offclip.__main__ import main
+from offclip.data.archive import REASONS, curate_archive
+from offclip.data.cache import ImageCache
+from offclip.data.mimic import read_mimic
+from offclip.data.records import read_records
+from offclip.squares import published_square
+
+NORMAL = "FINDINGS: The lungs are clear. No pleural effusion or pneumothorax.\n"
+ABNORMAL = "FINDINGS: There is a large pleural effusion.\n\nIMPRESSION: No pneumothorax.\n"
+
+
+def patient_of(number):
+    """Two studies a patient: 20 patients in p10 to p16, 20 in p17, 20 in p18 and p19."""
+    group, place = divmod(number // 2, 20)
+    return (10_000_000, 17_000_000, 18_000_000)[group] + place * (350_000, 1, 100_000)[group]
+
+
+def study_images(number):
+    """Views of a study; every fourth has two frontal ones, every fifth a lateral one as well."""
+    views = ["PA" if number % 2 else "AP"] + ["AP"] * (number % 4 == 0)
+    return views + ["LATERAL"] * (number % 5 == 0)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """120 studies of 60 patients in p10 to p19, half of them normal."""
+    folder, generator = tmp_path / "mimic", np.random.default_rng(0)
+    images, labels = [], []
+    for number in range(120):
+        subject, study = patient_of(number), 50_000_000 + number
+        place = folder / "files" / f"p{str(subject)[:2]}" / f"p{subject}" / f"s{study}"
+        place.mkdir(parents=True)
+        for k, view in enumerate(study_images(number)):
+            name = f"{number:08x}-{k:08x}"
+            grey = generator.integers(0, 256, (60 + number, 80), dtype=np.uint8)
+            Image.fromarray(grey).save(place / f"{name}.jpg")
+            images.append((name, subject, study, view))
+        normal = number % 4 < 2
+        place.with_suffix(".txt").write_text(NORMAL if normal else ABNORMAL)
+        found = (1.0, np.nan) if normal else (np.nan, 1.0)
+        labels.append((subject, study, *found, -1.0 if number % 3 == 0 else np.nan))
+    columns = ["dicom_id", "subject_id", "study_id", "ViewPosition"]
+    write(folder, "metadata", pd.DataFrame(images, columns=columns))
+    columns = ["subject_id", "study_id", "No Finding", "Pleural Effusion", "Edema"]
+    write(folder, "chexpert", pd.DataFrame(labels, columns=columns))
+    return folder
+
+
+def write(folder, name, table):
+    with gzip.open(folder / f"mimic-cxr-2.0.0-{name}.csv.gz", "wt", encoding="utf-8-sig") as file:
+        table.to_csv(file, index=False)
+
+
+def table_of(folder, name):
+    return pd.read_csv(folder / f"mimic-cxr-2.0.0-{name}.csv.gz", encoding="utf-8-sig")
+
+
+def report_of(folder, study):
+    return next(folder.glob(f"files/*/*/s{study}.txt"))
+
+
+def test_one_frontal_image_a_study_and_splits_by_folder(root):
+    rows, counts = read_mimic(root)
+    assert len(rows) == rows["study_id"].nunique() == 120 and counts["without_frontal"] == 0
+    assert set(rows["view"]) == {"PA", "AP"}
+    assert counts["images"] == 120 + 30 + 24 and counts["not_frontal"] == 24
+    assert counts["view_unknown"] == counts["unlabelled"] == 0
+    folders = rows["image"].str.slice(6, 9).groupby(rows["split"]).unique().map(sorted).to_dict()
+    assert folders["validation"] == ["p17"] and folders["test"] == ["p18", "p19"]
+    assert folders["train"] == [f"p{n}" for n in range(10, 17)]
+    assert all((root / name).is_file() for name in [*rows["image"], *rows["report"]])
+    both = rows[rows["study_id"].isin([str(50_000_000 + n) for n in range(0, 120, 4)])]
+    second = both["image"].str.endswith("-00000001.jpg")
+    assert 0 < second.sum() < len(both)
+    assert not rows["image"].equals(read_mimic(root, seed=1)[0]["image"])
+    labels = rows.set_index("study_id")["labels"]
+    assert labels["50000000"] == {"No Finding": 1, "Pleural Effusion": 0, "Edema": None}
+    assert labels["50000002"] == {"No Finding": 0, "Pleural Effusion": 1, "Edema": 0}
+
+
+def test_records_cache_and_counts(root, tmp_path):
+    out = tmp_path / "out"
+    made = curate_archive("mimic_cxr", root, out, jobs=2)
+    records = read_records(out / "records.parquet")
+    assert len(records) == made.counts["kept"] == 120
+    assert (records["access"] == "credentialed").all()
+    normal = records["study_id"].astype(int) % 4 < 2
+    assert (records["is_normal"] == normal).all()
+    assert records["prompts"][0] == ["there is clear lung", "there is no pleural effusion",
+                                     "there is no pneumothorax"]  # fmt: skip
+    cache = ImageCache.read(out)
+    name = records["image"][7]
+    with Image.open(root / name) as image:
+        assert (cache.rows([name])[:] == published_square(np.asarray(image))).all()
+        assert (records["width"][7], records["height"][7]) == image.size
+    assert json.loads((out / "counts.json").read_text()) == made.counts
+
+
+def test_what_is_left_out_is_named_and_counted(root, tmp_path):
+    report_of(root, 50000010).unlink()
+    report_of(root, 50000011).write_bytes(b"FINDINGS: \xff\xfe clear.")
+    report_of(root, 50000012).write_text("EXAMINATION: CHEST\n\nINDICATION: ___ with cough.\n")
+    next(root.glob("files/*/*/s50000013/*.jpg")).write_bytes(b"\xff\xd8\xff")
+    outside = tmp_path / "elsewhere.txt"
+    outside.write_text(NORMAL)
+    report_of(root, 50000014).unlink()
+    (report_of(root, 50000015).parent / "s50000014.txt").symlink_to(outside)
+    metadata = table_of(root, "metadata")
+    metadata.loc[metadata["study_id"] == 50000016, "ViewPosition"] = ""
+    write(root, "metadata", metadata)
+    made = curate_archive("mimic_cxr", root, tmp_path / "out")
+    counts = made.counts
+    assert {reason: counts[reason] for reason in REASONS} == {
+        "no_report": 1, "not_text": 1, "empty": 1, "no_prompt": 0, "outside": 1,
+        "unreadable_image": 1,
+    }  # fmt: skip
+    assert counts["without_frontal"] == 1 and counts["kept"] == 114
+    left_out = pd.read_parquet(tmp_path / "out" / "left_out.parquet").set_index("study_id")
+    assert left_out["reason"]["50000013"] == "unreadable_image"
+    assert "s50000013" in left_out["error"]["50000013"]
+    with pytest.raises(ValueError, match="strict: 5 studies would be left out; the first: 500000"):
+        curate_archive("mimic_cxr", root, tmp_path / "strict", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("subject_id", "../../etc", "subject_id: expected"),
+        ("study_id", "5/../..", "study_id: expected"),
+        ("dicom_id", "../../../etc/passwd", "dicom_id: expected"),
+    ],
+)
+def test_paths_are_made_of_numbers_alone(column, value, message, root):
+    metadata = table_of(root, "metadata").astype(str)
+    metadata.loc[3, column] = value
+    write(root, "metadata", metadata)
+    with pytest.raises(ValueError, match=message):
+        read_mimic(root)
+
+
+def test_bad_tables_are_named(root, tmp_path):
+    metadata = table_of(root, "metadata")
+    write(root, "metadata", pd.concat([metadata, metadata.head(1)]))
+    with pytest.raises(ValueError, match="dicom_id: '00000000-00000000' occurs twice"):
+        read_mimic(root)
+    write(root, "metadata", metadata.drop(columns="ViewPosition"))
+    with pytest.raises(ValueError, match="got none called .'ViewPosition'"):
+        read_mimic(root)
+    path = root / "mimic-cxr-2.0.0-metadata.csv.gz"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ValueError, match="damaged, or no table"):
+        read_mimic(root)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="expected mimic-cxr-2.0.0-metadata.csv or"):
+        read_mimic(root)
+    with pytest.raises(ValueError, match="dataset: expected one of mimic_cxr; got 'mimic'"):
+        curate_archive("mimic", root, tmp_path / "out")
+
+
+def test_from_the_command_line_to_a_trained_model(root, tmp_path, capsys):
+    out = str(tmp_path / "curated")
+    assert main(["curate", "mimic_cxr", "--root", str(root), "--out", out]) == 0
+    assert "kept: 120" in capsys.readouterr().out
+    config = tmp_path / "small.yaml"
+    config.write_text(json.dumps({
+        "steps": 2, "batch_size": 8, "validate_every": 2, "image_widths": [8, 16], "dim": 16,
+        "heads": 2, "augment": "published",
+    }))  # fmt: skip
+    world = ["--data", out, "--out", str(tmp_path / "runs"), "--config", str(config)]
+    assert main(["train", *world]) == 0
+    assert main(["curate", "mimic_cxr", "--out", out]) == 1
+    assert "--root: expected the folder" in capsys.readouterr().err
