@@ -22,9 +22,12 @@ CURVES = {
 Boxes = Sequence[Mapping[str, float | str]]
 
 
+STYLE = {"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False}
+
+
 def use_style() -> None:
     """Set the book's style for all figures that follow."""
-    seaborn.set_theme(context="notebook", style="ticks", rc={"figure.dpi": 110})
+    seaborn.set_theme(context="notebook", style="ticks", rc=STYLE)
 
 
 def contact_sheet(
