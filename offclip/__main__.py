@@ -134,6 +134,8 @@ def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
     if options.config is not None:
         shipped = Path(__file__).parent / "configs" / f"{options.config}.yaml"
         path = shipped if shipped.exists() else Path(options.config)
+        if not path.is_file():
+            raise FileNotFoundError(f"--config: expected a YAML file or 'paper', got {path}")
         found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(found, dict):
         raise ValueError(f"{options.config}: expected lines of name: value, got {found!r}")
