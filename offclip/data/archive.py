@@ -25,6 +25,7 @@ from offclip.data.records import COLUMNS, write_records
 from offclip.files import write_json
 from offclip.text import (
     FilterPolicy,
+    NgramClassifier,
     RulePrompter,
     SentenceClassifier,
     image_text,
@@ -59,7 +60,7 @@ def curate_archive(
     jobs: int = 1,
     strict: bool = False,
 ) -> ArchiveCuration:
-    """Make records.parquet, counts.json, left_out.parquet and the image cache in ``out``.
+    """Make records, image cache, counts, ``left_out.parquet`` and ``classifier.json`` in ``out``.
 
     A study is normal when none of its prompts is judged abnormal (OFF-CLIP's rule). The sentence
     classifier is given, or learns from the training reports that CheXpert's labeller calls normal
@@ -102,7 +103,12 @@ def curate_archive(
     kept = table[table["reason"] == ""].reset_index(drop=True)
     if not len(kept):
         raise ValueError(f"{root}: no study is left ({dict(Counter(left_out['reason']))})")
-    judge = load_classifier(classifier) if classifier else _fitted(kept)
+    if classifier:
+        judge: SentenceClassifier = load_classifier(classifier)
+    else:
+        fitted = _fitted(kept)
+        fitted.save(out / "classifier.json")
+        judge = fitted
     kept["prompt_abnormal"] = probabilities(judge, kept["prompts"])
     policy = FilterPolicy()
     kept["is_normal"] = [not any(map(policy.keeps, each)) for each in kept["prompt_abnormal"]]
@@ -146,7 +152,7 @@ def _text(path: Path, top: Path, prompter: RulePrompter) -> tuple[str, list[str]
     return ("" if prompts else "no_prompt"), sentences, prompts
 
 
-def _fitted(kept: pd.DataFrame) -> SentenceClassifier:
+def _fitted(kept: pd.DataFrame) -> NgramClassifier:
     """Learn from the training reports; weak labels are CheXpert's "No Finding"."""
     normal = np.array([labels.get(NO_FINDING) == 1 for labels in kept["labels"]])
     train = kept.assign(is_normal=normal)[(kept["split"] == "train") & kept["labels"].map(bool)]

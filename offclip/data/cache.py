@@ -5,6 +5,7 @@ of the file, ``crc32`` of the row, ``error``), in the same order. Any NumPy read
 pandas the second; nothing is decoded when training starts.
 """
 
+import shutil
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def write_cache(
 ) -> ImageCache:
     """Read image files and keep them as 256-px squares; finished parts are not read again.
 
-    A file that cannot be read is a row with its ``error``, never one row less.
+    A file that cannot be read is a row with its ``error``, never one row less. Called again with
+    the same names, only such files are tried anew; a file that has changed since is not noticed.
 
     Args:
         folder: for the cache.
@@ -110,7 +112,9 @@ def write_cache(
             + (f"{repeated[0]!r} more than once" if len(repeated) else "none")
         )
     if (folder / IMAGES).exists() and _names(folder / IMAGES) == names:
+        _read_again(folder, Path(root))
         return ImageCache.read(folder)
+    (folder / IMAGES).unlink(missing_ok=True)  # pictures never lie beside the names of others
     unfinished = folder / f"{PICTURES}.part"
     _make_room(unfinished, len(names))
     write = partial(_write_part, folder, Path(root), names)
@@ -118,12 +122,9 @@ def write_cache(
         pass
     parts = [_part(folder, number) for number in range(-(-len(names) // PART))]
     images = pd.concat([pd.read_parquet(part) for part in parts])
-    with atomic_path(folder / IMAGES) as temporary:
-        images.to_parquet(temporary, index=False)
     unfinished.replace(folder / PICTURES)
-    for part in parts:
-        part.unlink()
-    (folder / PARTS).rmdir()
+    _write_index(folder / IMAGES, images)
+    shutil.rmtree(folder / PARTS)
     return ImageCache.read(folder)
 
 
@@ -132,6 +133,7 @@ def _make_room(path: Path, count: int) -> None:
     shape = (count, LONGER_SIDE, LONGER_SIDE)
     if path.exists() and np.load(path, mmap_mode="r").shape == shape:
         return
+    shutil.rmtree(path.parent / PARTS, ignore_errors=True)  # they told of another array
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
 
@@ -147,8 +149,27 @@ def _write_part(folder: Path, root: Path, names: Sequence[str], number: int) -> 
         row[:], about = _picture(root, name)
         found.append({"image": name, **about, "crc32": zlib.crc32(row.tobytes())})
     rows.flush()
-    with atomic_path(part) as temporary:
-        pd.DataFrame(found).to_parquet(temporary, index=False)
+    _write_index(part, pd.DataFrame(found))
+
+
+def _read_again(folder: Path, root: Path) -> None:
+    """Read the files anew that could not be read before."""
+    images = pd.read_parquet(folder / IMAGES)
+    broken = np.flatnonzero(images["error"] != "")
+    if not len(broken):
+        return
+    pictures = np.load(folder / PICTURES, mmap_mode="r+")
+    for row in broken:
+        pictures[row], about = _picture(root, images.loc[row, "image"])
+        about["crc32"] = zlib.crc32(pictures[row].tobytes())
+        images.loc[row, list(about)] = list(about.values())
+    pictures.flush()
+    _write_index(folder / IMAGES, images)
+
+
+def _write_index(path: Path, images: pd.DataFrame) -> None:
+    with atomic_path(path) as temporary:
+        images.to_parquet(temporary, index=False)
 
 
 def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:

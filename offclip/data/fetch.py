@@ -15,6 +15,7 @@ from pathlib import Path
 from offclip.data.manifests import Manifest, Source, load_manifest
 from offclip.data.openi import content_digest
 from offclip.files import atomic_path
+from offclip.text.destination import RESTRICTED_ACCESS
 
 PIP_SECONDS = 300
 """Time limit of one ``pip download``."""
@@ -45,10 +46,16 @@ def fetch(name: str, *, local: str | Path | None = None, cache: str | Path | Non
         cache: folder of fetched files; default OFFCLIP_CACHE or ``~/.cache/offclip``.
 
     Raises:
-        ValueError: a given path is missing or its digest differs (expected, got and remedy named).
+        ValueError: the set needs registration or credentials; or a given path is missing or its
+            digest differs (expected, got and remedy named).
         SourceUnreachable: no source answered; names what each of them said.
     """
     manifest = load_manifest(name)
+    if manifest.access in RESTRICTED_ACCESS:
+        raise ValueError(
+            f"{name}: access is {manifest.access}, so it is never fetched here; ask for it and "
+            f"sign at {manifest.licence_url}, then: python -m offclip curate {name} --root FOLDER"
+        )
     if not manifest.sources:
         raise ValueError(
             f"{name}: expected a manifest with sources, got none; fetch "

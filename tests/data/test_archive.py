@@ -104,6 +104,11 @@ def test_records_cache_and_counts(root, tmp_path):
         assert (cache.rows([name])[:] == published_square(np.asarray(image))).all()
         assert (records["width"][7], records["height"][7]) == image.size
     assert json.loads((out / "counts.json").read_text()) == made.counts
+    again = curate_archive(
+        "mimic_cxr", root, tmp_path / "again", classifier=out / "classifier.json"
+    )
+    assert again.records.equals(made.records)
+    assert not (tmp_path / "again" / "classifier.json").exists()
 
 
 def test_what_is_left_out_is_named_and_counted(root, tmp_path):
@@ -180,3 +185,5 @@ def test_from_the_command_line_to_a_trained_model(root, tmp_path, capsys):
     assert main(["train", *world]) == 0
     assert main(["curate", "mimic_cxr", "--out", out]) == 1
     assert "--root: expected the folder" in capsys.readouterr().err
+    assert main(["fetch", "mimic_cxr"]) == 1
+    assert "credentialed, so it is never fetched here" in capsys.readouterr().err

@@ -82,6 +82,27 @@ def test_finished_parts_are_not_read_again_and_the_bytes_are_the_same(root, tmp_
     assert write_cache(tmp_path / "cache", root, names()).images.equals(whole.images)
 
 
+def test_parts_without_their_array_are_read_again(root, tmp_path):
+    folder, whole = tmp_path / "cache", write_cache(tmp_path / "whole", root, names())
+    with pytest.raises(FileNotFoundError):
+        write_cache(folder, root, names(), spread=lambda do, numbers: map(do, islice(numbers, 2)))
+    (folder / "pictures.npy.part").unlink()
+    made = write_cache(folder, root, names())
+    assert (made.pictures == whole.pictures).all() and made.damaged() == []
+
+
+def test_a_mended_file_is_read_when_asked_again(root, tmp_path):
+    good = (root / "4.png").read_bytes()
+    (root / "4.png").write_bytes(good[:300])
+    made = write_cache(tmp_path / "cache", root, names())
+    assert made.images["error"].ne("").sum() == 1
+    (root / "4.png").write_bytes(good)
+    made = write_cache(tmp_path / "cache", root, names())
+    assert made.images.equals(write_cache(tmp_path / "fresh", root, names()).images)
+    assert (made.rows(["4.png"])[:] == published_square(grey(root, "4.png"))).all()
+    assert made.damaged() == []
+
+
 def test_another_list_of_names_makes_another_cache(root, tmp_path):
     write_cache(tmp_path / "cache", root, names())
     made = write_cache(tmp_path / "cache", root, names(4)[::-1])
