@@ -175,13 +175,16 @@ def main() -> None:
         print(f"N = {record.n:5}  {record.variant:10} {metric:24} {value:10.3f} {unit}", flush=True)
 
     rate = multiplication_rate(device, options.precision)
-    note("multiplication_rate", rate / 1e12, "TFLOP/s", detail=options.precision)
+    side = MATRIX[device]
+    note(
+        "multiplication_rate", rate / 1e12, "TFLOP/s", n=side, detail=f"{side}, {options.precision}"
+    )
     variants: dict[str, tuple[Any, int]] = {"ours": (objective, 0), "97 slots": (objective, SLOTS)}
     if options.compile:
         variants["compiled"] = (torch.compile(objective), 0)
     for size in sorted(options.sizes):
         floor = operations(size) / rate
-        about = {"n": size, "detail": options.precision}
+        about = {"n": size, "detail": f"N = {size}, {options.precision}"}
         note("step_floor", floor, "s", **about)
         for name, (way, slots) in variants.items():
             if device == "cuda":
@@ -194,7 +197,10 @@ def main() -> None:
             if name == "ours":
                 note("share_of_multiplication_rate", floor / median, "", **about)
     if options.largest:
-        note("largest_batch", largest_batch(objective, device), "studies", detail="power of two")
+        found = largest_batch(objective, device)
+        note(
+            "largest_batch", found, "studies", n=found, detail=f"power of two, {options.precision}"
+        )
     if options.record:
         print(f"wrote {write_evidence(options.record, records)}")
 
