@@ -67,7 +67,7 @@ def curate_archive(
     and from those it does not. Finished parts of the image cache are not read again.
 
     Args:
-        dataset: a name of :data:`READERS`.
+        dataset: a name of ``READERS``, so far mimic_cxr.
         root: of the archive.
         out: folder for the result.
         reports: root of the reports, if it is another.

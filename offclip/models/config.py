@@ -111,7 +111,7 @@ class PublishedConfig:
 
     @property
     def margin(self) -> int:
-        """Pixels that are cut off each side of a picture: 16 of 256, or as large a part."""
+        """How many pixels are cut off at each side of a picture, 16 of 256 or as large a part."""
         return (LONGER_SIDE - CROP) // 2 * self.image_size // CROP
 
     @property

@@ -9,13 +9,13 @@ MEAN, STD = 0.4978, 0.2449
 
 
 def published_preprocess(image: np.ndarray) -> Float32[np.ndarray, "3 224 224"]:
-    """:func:`published_square`, 16 pixels less at each side, and one mean and deviation.
+    """:func:`offclip.squares.published_square`, its middle, and one mean and deviation.
 
     Args:
         image: (height, width) of uint8, grey.
 
     Raises:
-        ValueError: as for :func:`published_square`.
+        ValueError: as for :func:`offclip.squares.published_square`.
     """
     edge = (LONGER_SIDE - CROP) // 2
     middle = published_square(image)[edge : edge + CROP, edge : edge + CROP]
