@@ -27,7 +27,8 @@ ALLOWED = {
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
     "evaluation": {"scores", "squares", "losses", "models", "data", "text", "phantom", "training"},
     "study": {"scores", "losses", "models", "data", "text", "phantom", "training", "evaluation"},
-    "__main__": None,  # the command line may import everything
+    "cli": None,  # the command line may import everything
+    "__main__": None,
 }
 CORE = ("losses", "models", "training", "phantom", "evaluation")
 CORE_PACKAGES = (

@@ -19,8 +19,8 @@ import pandas as pd
 from offclip.data.cache import write_cache
 from offclip.data.curate import fit_classifier, probabilities
 from offclip.data.manifests import load_manifest
-from offclip.data.mimic import DATASET as MIMIC
-from offclip.data.mimic import NO_FINDING, read_mimic
+from offclip.data.readers import READERS
+from offclip.data.readers.mimic import NO_FINDING
 from offclip.data.records import COLUMNS, write_records
 from offclip.files import write_json
 from offclip.text import (
@@ -34,8 +34,6 @@ from offclip.text import (
     split_sections,
 )
 
-Reader = Callable[..., tuple[pd.DataFrame, dict[str, int]]]
-READERS: Mapping[str, Reader] = {MIMIC: read_mimic}
 REASONS = ("no_report", "outside", "not_text", "empty", "no_prompt", "unreadable_image")
 """Why a study of the tables is left out: its report is missing, leads out of the folder, is not
 text, has no findings and no impression, or gave no prompt; its image cannot be read."""

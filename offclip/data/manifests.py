@@ -50,6 +50,14 @@ class Manifest:
     """What a dataset is, who may use it, where it comes from and how it is tested.
 
     Attributes:
+        how_to_get: the official steps.
+        layout: the folder that the reader expects, one line a file or folder.
+        split_rule: who is in train, validation and test, in words.
+        expected: published counts, by the names of the reader's counts.
+        unverified: what could not be checked against the real files; empty: nothing.
+        known_bad: names of image files that are known to be damaged.
+        normal_label: name of the label that says normal; empty: the set has none.
+        other_names: other spellings of a label to the name used here.
         prompts: class name to the phrase X of its prompt "there is X".
         normal_prompts: prompts that test for normality.
         text_may_go_to: the user's signed statement that the report text may be sent to other hosts
@@ -70,6 +78,14 @@ class Manifest:
     sources: tuple[Source, ...] = ()
     derived_from: str = ""
     split: Split = Split()
+    how_to_get: str = ""
+    layout: str = ""
+    split_rule: str = ""
+    expected: Mapping[str, int] = field(default_factory=dict)
+    unverified: str = ""
+    known_bad: tuple[str, ...] = ()
+    normal_label: str = ""
+    other_names: Mapping[str, str] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
     normal_prompts: tuple[str, ...] = ()
     text_may_go_to: TextPermission | None = None
@@ -110,7 +126,8 @@ def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
         Source(**_checked(Source, each, f"{where}: sources[{i}]")) for i, each in enumerate(sources)
     )
     settings["split"] = Split(**_checked(Split, settings.get("split", {}), f"{where}: split"))
-    settings["normal_prompts"] = tuple(settings.get("normal_prompts", ()))
+    for name in ("normal_prompts", "known_bad"):
+        settings[name] = tuple(settings.get(name, ()))
     if "text_may_go_to" in settings:
         signed = _checked(TextPermission, settings["text_may_go_to"], f"{where}: text_may_go_to")
         settings["text_may_go_to"] = _permission(signed, f"{where}: text_may_go_to")

@@ -26,12 +26,14 @@ class Report:
         sections: section name (upper case) to its text; empty sections are left out.
         majors: MeSH annotations made by people, such as "Opacity/lung/base/left/mild".
         image_ids: ids of the images that belong to it.
+        automatics: MeSH terms that a program found in the text.
     """
 
     study_id: str
     sections: dict[str, str]
     majors: tuple[str, ...]
     image_ids: tuple[str, ...]
+    automatics: tuple[str, ...] = ()
 
     @property
     def has_text(self) -> bool:
@@ -116,9 +118,12 @@ def parse_report(content: bytes) -> Report:
         label = (element.get("Label") or "").strip().upper()
         if text:
             sections[label] = f"{sections[label]}\n{text}" if label in sections else text
-    majors = (" ".join((each.text or "").split()) for each in root.iterfind("MeSH/major"))
-    images = ((each.get("id") or "").strip() for each in root.iter("parentImage"))
-    return Report(study_id, sections, tuple(filter(None, majors)), tuple(filter(None, images)))
+    majors, automatics = (
+        tuple(filter(None, (" ".join((each.text or "").split()) for each in root.iterfind(place))))
+        for place in ("MeSH/major", "MeSH/automatic")
+    )
+    images = filter(None, ((each.get("id") or "").strip() for each in root.iter("parentImage")))
+    return Report(study_id, sections, majors, tuple(images), automatics)
 
 
 def xml_files(path: str | Path) -> Iterator[tuple[str, bytes | None]]:

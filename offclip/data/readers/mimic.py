@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+
+from offclip.data.tables import find_file, label_maps, read_table
 
 DATASET = "mimic_cxr"
 FRONTAL = ("PA", "AP")
@@ -36,7 +37,7 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
         seed: of the drawn image.
 
     Returns:
-        ``study_id, patient_id, split, image, report, view, labels``; and counts: ``images``,
+        Rows with ``report``; and counts: ``images``,
         ``not_frontal`` and ``view_unknown`` of them, ``studies``, ``without_frontal`` and
         ``unlabelled`` of these.
 
@@ -47,8 +48,8 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
     """
     root = Path(root)
     needed = ("dicom_id", "subject_id", "study_id", "ViewPosition")
-    images = _table(root, _METADATA, needed)
-    path = root / _METADATA
+    path = find_file(root, _METADATA)
+    images = read_table(path, needed)
     if images["dicom_id"].duplicated().any():
         raise ValueError(
             f"{path}: dicom_id: {images['dicom_id'][images['dicom_id'].duplicated()].iloc[0]!r} "
@@ -76,6 +77,8 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
             "report": place + ".txt",
             "view": chosen["view"],
             "labels": labels.set_axis(chosen.index),
+            "boxes": [[] for _ in range(len(chosen))],
+            "reason": "",
         }
     ).reset_index(drop=True)
     counts = {
@@ -92,26 +95,7 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
 
 def _labels(root: Path) -> pd.Series:
     """CheXpert's labels by study."""
-    table = _table(root, _CHEXPERT, ("study_id", NO_FINDING)).drop_duplicates("study_id")
+    table = read_table(find_file(root, _CHEXPERT), ("study_id", NO_FINDING))
+    table = table.drop_duplicates("study_id")
     names = [name for name in table if name not in ("study_id", "subject_id")]
-    values = table[names].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    known = np.where(values == -1, None, (values == 1).astype(int).astype(object))
-    found = [dict(zip(names, row, strict=True)) for row in known]
-    return pd.Series(found, index=table["study_id"], dtype=object)
-
-
-def _table(root: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A table of strings, gzipped or not."""
-    path = root / name if (root / name).is_file() else root / f"{name}.gz"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{root}: expected {name} or {name}.gz, as PhysioNet's MIMIC-CXR-JPG has it"
-        )
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise ValueError(f"{path}: damaged, or no table ({error}); download it again") from error
-    missing = [each for each in columns if each not in table]
-    if missing:
-        raise ValueError(f"{path}: expected the columns {columns}, got none called {missing}")
-    return table
+    return pd.Series(label_maps(table, names), index=table["study_id"], dtype=object)
