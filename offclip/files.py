@@ -6,6 +6,7 @@ Imported by every part that leaves something on disk; imports nothing of the pac
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,3 +66,8 @@ def write_text(path: str | Path, text: str) -> Path:
 def write_json(path: str | Path, value: Any) -> Path:
     """Write ``value`` as indented JSON to ``path`` atomically; NaN and infinities are refused."""
     return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def source_checksum(folder: str | Path) -> int:
+    """Checksum of the Python files of a folder: what other code made is not taken for our own."""
+    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(folder).glob("*.py"))))

@@ -24,6 +24,8 @@ ALLOWED = {
     "losses": {"scores"},
     "models": {"scores", "squares"},
     "data": {"text", "phantom", "squares"},
+    "rehearsal": {"data", "phantom"},
+    "disclosure": {"data"},
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
     "evaluation": {"scores", "squares", "losses", "models", "data", "text", "phantom", "training"},
     "study": {"scores", "losses", "models", "data", "text", "phantom", "training", "evaluation"},

@@ -1,4 +1,4 @@
-"""``train | predict | study | export``, and ``evaluate`` of a finished run."""
+"""``train | predict | study | export``."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,11 +10,10 @@ def add(commands: Any) -> None:
     """Add the commands."""
     for name, call, text in (
         ("train", _train, "train one variant, score the held-out cases"),
-        ("evaluate", _evaluate, "print the test metrics of a finished run"),
         ("predict", _predict, "score images with prompts by a finished run"),
     ):
         command = commands.add_parser(name, help=text)
-        _run_options(command)
+        run_options(command)
         command.add_argument("--variant", default="offclip")
         command.add_argument("--seed", type=int, default=0)
         command.set_defaults(call=call)
@@ -29,7 +28,7 @@ def add(commands: Any) -> None:
             command.add_argument("--prompt", action="append", required=True, help="may be repeated")
 
     study = commands.add_parser("study", help="train variants over seeds, write evidence records")
-    _run_options(study)
+    run_options(study)
     study.add_argument(
         "--variants",
         nargs="+",
@@ -42,14 +41,15 @@ def add(commands: Any) -> None:
     study.set_defaults(call=_study)
 
     export = commands.add_parser("export", help="write the best finished run as a model to share")
-    _run_options(export)
+    run_options(export)
     export.add_argument("--variant", default="offclip")
     export.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     export.add_argument("--to", required=True, help="folder for the model and its card")
     export.set_defaults(call=_export)
 
 
-def _run_options(command: argparse.ArgumentParser) -> None:
+def run_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of a command on runs."""
     command.add_argument("--data", default="runs/data", help="folder of the records")
     command.add_argument("--out", default="runs", help="folder of the runs")
     command.add_argument("--head", default="cross_attention")
@@ -83,7 +83,7 @@ def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
     return found | {name: value for name, value in given.items() if value}
 
 
-def _single(options: argparse.Namespace) -> tuple[Any, Any]:
+def single(options: argparse.Namespace) -> tuple[Any, Any]:
     """Configuration and material of a command on one run."""
     material = _material(options)
     return _config(options, options.seed, material), material
@@ -110,7 +110,7 @@ def _train(options: argparse.Namespace) -> None:
     from offclip.training import progress_bar, tensorboard
     from offclip.training.distributed import process_state
 
-    config, material = _single(options)
+    config, material = single(options)
     first = process_state().is_main_process
     watches = [progress_bar(config.train)] if options.progress and first else []
     if options.tensorboard and first:
@@ -125,11 +125,12 @@ def _train(options: argparse.Namespace) -> None:
         print(folder)
 
 
-def _finished(options: argparse.Namespace) -> tuple[Any, Any]:
+def finished(options: argparse.Namespace) -> tuple[Any, Any]:
+    """The finished run of these options, and its material."""
     from offclip.study import finished_run
     from offclip.study.run import run_folder
 
-    config, material = _single(options)
+    config, material = single(options)
     found = finished_run(options.out, config, material)
     if found is None:
         raise ValueError(
@@ -139,20 +140,11 @@ def _finished(options: argparse.Namespace) -> tuple[Any, Any]:
     return found, material
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    from offclip.study.evidence import measure_run, run_records
-
-    found, material = _finished(options)
-    for record in run_records(measure_run(found, material, "test")):
-        bounds = "" if record.interval is None else "  [{:.3f}, {:.3f}]".format(*record.interval)
-        print(f"{record.metric:26} {record.detail:48} {record.value:.3f}{bounds}")
-
-
 def _predict(options: argparse.Namespace) -> None:
     from offclip.files import write_text
     from offclip.study.predict import image_files, predict
 
-    found = predict(*_scorer(options), options.prompt, image_files(options.images))
+    found = predict(*scorer(options), options.prompt, image_files(options.images))
     if options.csv:
         write_text(Path(options.csv), found.table.to_csv(index_label="file"))
         print(f"wrote {options.csv}, {len(found.table)} images")
@@ -164,7 +156,7 @@ def _predict(options: argparse.Namespace) -> None:
         raise ValueError(f"{len(found.refused)} of {count} images not scored:\n  {reasons}")
 
 
-def _scorer(options: argparse.Namespace) -> tuple[Any, Any]:
+def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     """Model, and how it takes a grey picture."""
     from functools import partial
 
@@ -181,7 +173,7 @@ def _scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     if options.model:
         exported = load_model(options.model)
         return exported, partial(square_picture, size=exported.picture_size)
-    found, material = _finished(options)
+    found, material = finished(options)
     model = load_run(found)
     if isinstance(material, CachedMaterial):
         return model, published_square

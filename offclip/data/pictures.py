@@ -11,6 +11,9 @@ from PIL import Image, ImageOps
 from scipy.stats import rankdata
 
 from offclip.data.dicom import is_dicom, read_dicom
+from offclip.data.image_facts import image_facts as image_facts
+from offclip.data.image_limits import RefusedImage, opened_image
+from offclip.data.image_raster import IMAGE, open_picture
 
 _EIGHT_BIT = ("1", "L", "P", "RGB", "RGBA", "LA")
 
@@ -46,31 +49,43 @@ def square_picture(
     return np.asarray(ImageOps.pad(small, (size, size), color=0))
 
 
-def read_grey(path: str | Path) -> UInt8[np.ndarray, "height width"]:
-    """Read a DICOM file, or an 8-bit PNG or JPEG, as grey at its own size.
+def read_grey(
+    path: str | Path, *, dicom_scaling: str = "window"
+) -> UInt8[np.ndarray, "height width"]:
+    """Read a DICOM, PNG or JPEG file as grey at its own size.
+
+    Colours and palettes become grey, transparency is ignored, and a picture whose EXIF data say
+    that it lies on its side is turned upright. In PNG files with 16 bits a pixel, white is the
+    highest value of 16 bits, as the format has it (torchxrayvision reads PadChest by this rule, and
+    OpenCV, in CARZero's code, cuts 16 bits to the upper 8, which is the same to one grey level).
+    Where all values fit into 12 or 8 bits, white is the highest value of those: scanners' values
+    are at times copied as they are, and would be black. Which of the two holds for how many of
+    PadChest's files is unverified.
+
+    Args:
+        path: of the file.
+        dicom_scaling: how values of a DICOM file become grey, see
+            :func:`offclip.data.dicom.read_dicom`.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: not an image, a damaged or enormous one, or a PNG with more than 8 bits; the
-            message names the file.
+        ValueError: not an image, a damaged or an enormous one, or a kind of pixel that has no one
+            grey; the message names the file.
     """
     if is_dicom(path):
-        return read_dicom(path)
-    try:
-        with Image.open(path) as image:
-            if image.mode not in _EIGHT_BIT:
-                raise ValueError(
-                    f"{path}: expected 8 bits a pixel, got mode {image.mode}; window it to 8 bits "
-                    "first, as a viewer does"
-                )
-            return np.asarray(image.convert("L"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: expected an image file, got nothing there") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path}: expected a DICOM, PNG or JPEG image, got something else or a damaged one "
-            f"({error})"
-        ) from error
+        return read_dicom(path, scaling=dicom_scaling)
+    with opened_image(path, IMAGE) as file, open_picture(file) as image:
+        if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+            return _eight_bits(np.asarray(ImageOps.exif_transpose(image)))
+        if image.mode not in _EIGHT_BIT:
+            raise RefusedImage(f"expected grey, RGB or a palette, got {image.mode} pixels")
+        return np.asarray(ImageOps.exif_transpose(image).convert("L"))
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Grey of a PNG with 16 bits, see :func:`read_grey`."""
+    white = next(2**bits - 1 for bits in (8, 12, 16, 32) if values.max() < 2**bits)
+    return np.rint(values * np.float32(255 / white)).astype(np.uint8)
 
 
 def boxes_in_square(cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:

@@ -5,6 +5,7 @@ findings drawn, ``offclip.phantom``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ COLUMNS = (
     "prompt_abnormal", "is_normal", "labels", "boxes", "width", "height", "access",
 )  # fmt: skip
 RENDERED_COLUMNS = ("drawn", "not_drawn")
+_UNIQUE = ("dataset", "study_id", "image")
 _BOX = {"label": str, "x_min": float, "y_min": float, "x_max": float, "y_max": float}
 
 
@@ -55,17 +57,47 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
 
 def write_records(records: pd.DataFrame, path: str | Path) -> Path:
     """Check the records and write them as Parquet, atomically; return the path."""
+    return write_record_parts([records], path)
+
+
+def write_record_parts(parts: Iterable[pd.DataFrame], path: str | Path) -> Path:
+    """Check records part by part and write them as one Parquet file, atomically.
+
+    No more than one part is in memory, beside the names of all studies.
+
+    Raises:
+        ValueError: as :func:`validate_records`, of a part or of all of them together; or no part.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    validate_records(records)
-    plain = records.copy()
-    plain["labels"] = [list(labels.items()) for labels in plain["labels"]]
-    schema = _arrow_schema("drawn" in records.columns)
-    table = pyarrow.Table.from_pandas(plain, schema=schema, preserve_index=False)
-    with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary)
+    names: list[pd.DataFrame] = []
+    with atomic_path(path) as temporary, ExitStack() as stack:
+        for part in parts:
+            validate_records(part)
+            schema = _arrow_schema("drawn" in part.columns)
+            if not names:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(temporary, schema))
+            plain = part.assign(labels=[list(labels.items()) for labels in part["labels"]])
+            writer.write_table(pyarrow.Table.from_pandas(plain, schema, preserve_index=False))
+            names.append(part[[*_UNIQUE, "patient_id", "split"]])
+        if not names:
+            raise ValueError(f"{path}: expected at least one part of records, got none")
+        _check_together(pd.concat(names))
     return Path(path)
+
+
+def _check_together(names: pd.DataFrame) -> None:
+    """What no part can tell alone."""
+    repeated = names.duplicated(list(_UNIQUE))
+    apart = ~_patients_apart(names)
+    for fault, rows in {"it occurs twice": repeated, "a patient in two splits": apart}.items():
+        if rows.any():
+            first = names[rows].iloc[0].to_dict()
+            raise ValueError(
+                f"records: {fault}: {first} ({int(rows.sum())} such rows); repair the reader that "
+                "made them"
+            )
 
 
 def read_records(path: str | Path) -> pd.DataFrame:
@@ -136,9 +168,7 @@ def _schema(rendered: bool) -> "pa.DataFrameSchema":
         pa.Check(_lengths_agree, error="prompt_abnormal has one value a prompt"),
         pa.Check(_patients_apart, error="a patient in two splits"),
     ]
-    return pa.DataFrameSchema(
-        columns, checks=whole, strict=True, unique=["dataset", "study_id", "image"]
-    )
+    return pa.DataFrameSchema(columns, checks=whole, strict=True, unique=list(_UNIQUE))
 
 
 def _is_strings(value: Any) -> bool:

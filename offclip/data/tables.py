@@ -1,11 +1,23 @@
 """Label tables as published sets have them: all strings, faults named. Imports nothing else."""
 
+import csv
+import gzip
+import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from io import TextIOWrapper
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+LINE_LIMIT = 1_000_000
+"""Longest line of a table, in characters; the longest of the real ones has some 6,000."""
+TABLE_LIMIT = 2_000_000_000
+"""Largest table, in characters, unpacked: a small archive can hold a large one."""
+BLANK = ("", "nan", "na", "n/a", "none", "null")
+"""Spellings of "nothing here", lower-case."""
 
 
 def find_file(root: str | Path, *names: str) -> Path:
@@ -24,42 +36,118 @@ def find_file(root: str | Path, *names: str) -> Path:
     )
 
 
-def read_table(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file, gzipped or not, with or without a byte order mark; every value a string.
+def read_table(
+    path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Some columns of a CSV file in UTF-8, gzipped or not, with or without a byte order mark.
 
-    White space around the names of columns is dropped.
+    Every value is a string without white space around it. Values may hold line breaks in quotes;
+    lines may end in any way; blank lines are skipped. Memory is that of the columns asked for.
 
     Args:
         path: of the file.
         columns: that have to be there.
+        optional: that are read if they are there.
 
     Raises:
-        ValueError: damaged, no table, or a column is missing; names the file.
+        ValueError: damaged or no table, a column is missing or there twice, or a line has too few
+            or too many values; names the file and the line.
     """
+    reader = None
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise ValueError(f"{path}: damaged, or no table ({error}); download it again") from error
-    table = table.rename(columns=str.strip)
-    missing = [each for each in columns if each not in table]
+        with _opened(Path(path)) as file:
+            reader = csv.reader(_lines(file, path), strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            places = _places(header, columns, optional, path)
+            pick, width = itemgetter(*places.values(), 0), len(header)  # 0: always a tuple
+            rows = []
+            for row in reader:
+                if len(row) != width and row:
+                    _check_width(row, header, places, f"{path}, line {reader.line_num}")
+                if row:
+                    rows.append(pick(row))
+    except (OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
+        where = f", line {reader.line_num}" if reader else ""
+        raise ValueError(
+            f"{path}{where}: damaged, or no table in UTF-8 ({error}); download it again"
+        ) from error
+    values = zip(*rows, strict=True) if rows else [()] * len(places)
+    return pd.DataFrame(
+        {
+            name: [value.strip() for value in column]
+            for name, column in zip(places, values, strict=False)
+        },
+        dtype=str,
+    )
+
+
+def _opened(path: Path) -> TextIOWrapper:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _lines(file: TextIOWrapper, path: str | Path) -> Iterator[str]:
+    """Lines that fit into memory and hold no null character."""
+    total = 0
+    while line := file.readline(LINE_LIMIT + 1):
+        total += len(line)
+        if len(line) > LINE_LIMIT or total > TABLE_LIMIT or "\0" in line:
+            raise csv.Error(
+                f"expected lines of at most {LINE_LIMIT} and a table of at most {TABLE_LIMIT} "
+                "characters, none of them null"
+            )
+        yield line
+
+
+def _places(
+    header: Sequence[str], columns: Sequence[str], optional: Sequence[str], path: str | Path
+) -> dict[str, int]:
+    missing = [name for name in columns if name not in header]
     if missing:
         raise ValueError(
             f"{path}: expected the columns {tuple(columns)}, got none called {missing}; "
             "is it the published file?"
         )
-    return table
+    wanted = [name for name in dict.fromkeys((*columns, *optional)) if name in header]
+    twice = [name for name in wanted if header.count(name) > 1]
+    if twice:
+        raise ValueError(f"{path}: expected each column once, got {twice} twice; repair the header")
+    return {name: header.index(name) for name in wanted}
+
+
+def _check_width(
+    row: Sequence[str], header: Sequence[str], places: Mapping[str, int], where: str
+) -> None:
+    if len(row) <= max(places.values(), default=0) or any(row[len(header) :]):
+        raise ValueError(
+            f"{where}: expected {len(header)} values, got {len(row)}; the file is cut or damaged: "
+            "download it again"
+        )
 
 
 def label_maps(
     table: pd.DataFrame, names: Sequence[str], *, uncertain: float = -1.0
-) -> list[dict[str, int | None]]:
-    """Labels of each row: 1 for "1", null for ``uncertain``, 0 for the rest, blanks too."""
-    values = table[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+) -> tuple[list[dict[str, int | None]], np.ndarray]:
+    """Labels of each row, and which rows have a value that is none.
+
+    1 for "1", null for ``uncertain``, 0 for "0" and for blanks. Other values are faults.
+    """
+    text = table[list(names)]
+    values = text.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    blank = text.apply(lambda column: column.str.lower().isin(BLANK)).to_numpy(dtype=bool)
+    wrong = ~(blank | np.isin(values, (0.0, 1.0, uncertain))).all(axis=1)
     known = np.where(values == uncertain, None, (values == 1).astype(int).astype(object))
-    return [dict(zip(names, row, strict=True)) for row in known]
+    return [dict(zip(names, row, strict=True)) for row in known], wrong
 
 
-def mark(rows: pd.DataFrame, wrong: pd.Series | np.ndarray, reason: str) -> None:
+def numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Columns as floats, NaN where a value is no number."""
+    values = table[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def mark(rows: pd.DataFrame, wrong: pd.Series | np.ndarray | Sequence[bool], reason: str) -> None:
     """Write why rows are left out, in place; the first reason stays."""
     rows.loc[(rows["reason"] == "") & np.asarray(wrong, dtype=bool), "reason"] = reason
 
@@ -75,9 +163,9 @@ def images_below(root: str | Path, suffixes: Sequence[str]) -> dict[str, str]:
     Links to folders are not followed. Of files with one name, the first in order of paths counts.
     """
     found: dict[str, str] = {}
-    for folder, inside, names in Path(root).walk():
+    for folder, inside, names in os.walk(root):
         inside.sort()
         for name in sorted(names):
             if name.lower().endswith(tuple(suffixes)):
-                found.setdefault(name, (folder / name).relative_to(root).as_posix())
+                found.setdefault(name, (Path(folder) / name).relative_to(root).as_posix())
     return found

@@ -59,6 +59,20 @@ def pointing_game(
     return pd.DataFrame(found, columns=["id", "label", "hit", "chance"])
 
 
+def boxes_without_margin(
+    boxes: Mapping[str, Boxes], margin: int
+) -> dict[str, list[dict[str, float | str]]]:
+    """Boxes in pixels of what is left of pictures when ``margin`` is cut off at each side.
+
+    What was cut off is outside of it.
+    """
+    corners = ("x_min", "y_min", "x_max", "y_max")
+    return {
+        image: [{**box, **{name: float(box[name]) - margin for name in corners}} for box in each]
+        for image, each in boxes.items()
+    }
+
+
 def place_prior(
     boxes: Mapping[str, Boxes], classes: Sequence[str], grid: int, image_size: int
 ) -> Float[np.ndarray, "prompt row column"]:

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from offclip.evaluation.picture_files import FilePictures
 from offclip.models import PairModel
 from offclip.models.towers import Features
 from offclip.squares import PictureRows
 
-Pictures: TypeAlias = UInt8[np.ndarray, "image side side"] | PictureRows
+Pictures: TypeAlias = UInt8[np.ndarray, "image side side"] | PictureRows | FilePictures
 
 
 def prompt_features(model: PairModel, prompts: Sequence[str]) -> Features:

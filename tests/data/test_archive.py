@@ -2,17 +2,21 @@
 
 import gzip
 import json
+from itertools import islice
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 
 from offclip.__main__ import main
+from offclip.data import cache, texts
 from offclip.data.archive import REASONS, curate_archive
 from offclip.data.cache import ImageCache
 from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
+from offclip.data.spread import spread
 from offclip.squares import published_square
 
 NORMAL = "FINDINGS: The lungs are clear. No pleural effusion or pneumothorax.\n"
@@ -90,7 +94,8 @@ def test_one_frontal_image_a_study_and_splits_by_folder(root):
 
 def test_records_cache_and_counts(root, tmp_path):
     out = tmp_path / "out"
-    made = curate_archive("mimic_cxr", root, out, jobs=2)
+    with spread(2) as each:
+        made = curate_archive("mimic_cxr", root, out, spread=each)
     records = read_records(out / "records.parquet")
     assert len(records) == made.counts["kept"] == 120
     assert (records["access"] == "credentialed").all()
@@ -116,6 +121,7 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
     report_of(root, 50000011).write_bytes(b"FINDINGS: \xff\xfe clear.")
     report_of(root, 50000012).write_text("EXAMINATION: CHEST\n\nINDICATION: ___ with cough.\n")
     next(root.glob("files/*/*/s50000013/*.jpg")).write_bytes(b"\xff\xd8\xff")
+    next(root.glob("files/*/*/s50000017/*.jpg")).unlink()
     outside = tmp_path / "elsewhere.txt"
     outside.write_text(NORMAL)
     report_of(root, 50000014).unlink()
@@ -127,14 +133,75 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
     counts = made.counts
     assert {reason: counts[reason] for reason in REASONS} == {
         "no_report": 1, "not_text": 1, "empty": 1, "no_prompt": 0, "outside": 1,
-        "unreadable_image": 1,
+        "missing_image": 1, "unreadable_image": 1,
     }  # fmt: skip
-    assert counts["without_frontal"] == 1 and counts["kept"] == 114
+    assert counts["without_frontal"] == 1 and counts["kept"] == 113
     left_out = pd.read_parquet(tmp_path / "out" / "left_out.parquet").set_index("study_id")
     assert left_out["reason"]["50000013"] == "unreadable_image"
     assert "s50000013" in left_out["error"]["50000013"]
-    with pytest.raises(ValueError, match="strict: 5 studies would be left out; the first: 500000"):
+    with pytest.raises(
+        ValueError, match="strict: 6 images would be left out; the first: .*report"
+    ):
         curate_archive("mimic_cxr", root, tmp_path / "strict", strict=True)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_killed_worker_costs_nothing_but_time(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PART", 8)
+    monkeypatch.setattr(texts, "PART", 16)
+    curate_archive("mimic_cxr", root, tmp_path / "alone")
+    killed = []
+
+    def deadly(each):
+        def run(function, items):
+            results = each(function, items)
+            yield next(results)
+            victim = next(p for p in psutil.Process().children(True) if is_worker(p))
+            victim.kill()
+            killed.append(victim.pid)
+            yield from results
+
+        return run
+
+    with spread(2) as each:
+        curate_archive("mimic_cxr", root, tmp_path / "together", spread=deadly(each))
+    assert len(killed) == 2  # while reports were read, and while pictures were
+    assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+
+
+def is_worker(process):
+    return "spawn_main" in " ".join(process.cmdline())
+
+
+def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PART", 8)
+    monkeypatch.setattr(texts, "PART", 16)
+    whole = curate_archive("mimic_cxr", root, tmp_path / "whole")
+    out = tmp_path / "out"
+
+    def stopped_in(module):
+        def run(function, items):
+            stops = function.func.__module__ == module.__name__
+            yield from map(function, islice(items, 5 if stops else None))
+            if stops:
+                raise KeyboardInterrupt
+
+        return run
+
+    for module, finished in ((texts, "texts/*.parquet"), (cache, "parts/*.parquet")):
+        with pytest.raises(KeyboardInterrupt):
+            curate_archive("mimic_cxr", root, out, spread=stopped_in(module))
+        assert len(list(out.glob(finished))) == 5
+    assert not (out / "records.parquet").exists()
+    for name in whole.records["image"][:40]:
+        (root / name).unlink()
+    for report in root.glob("files/*/*/*.txt"):
+        report.unlink()
+    curate_archive("mimic_cxr", root, out)
+    assert contents(out) == contents(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +233,7 @@ def test_bad_tables_are_named(root, tmp_path):
     with pytest.raises(ValueError, match="damaged, or no table"):
         read_mimic(root)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match="expected mimic-cxr-2.0.0-metadata.csv, gzipped or not"):
+    with pytest.raises(FileNotFoundError, match="expected mimic-cxr-2.0.0-metadata.csv, gz"):
         read_mimic(root)
     with pytest.raises(ValueError, match="dataset: expected one of mimic_cxr, .*; got 'mimic'"):
         curate_archive("mimic", root, tmp_path / "out")

@@ -14,6 +14,7 @@ from offclip.data import (
     grouped_split,
     read_records,
     validate_records,
+    write_record_parts,
     write_records,
 )
 from offclip.phantom import Finding
@@ -168,12 +169,26 @@ def test_damaged_file(records, tmp_path):
 def test_full_disk_leaves_nothing(records, tmp_path, monkeypatch):
     import pyarrow.parquet
 
-    def full(_table, path):
-        path.write_bytes(b"half")
+    def full(_writer, _table):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pyarrow.parquet, "write_table", full)
+    monkeypatch.setattr(pyarrow.parquet.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match=r"r\.parquet.*Free some space") as caught:
         write_records(records, tmp_path / "r.parquet")
     assert caught.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
+
+
+def test_parts_make_one_file_and_are_checked_together(records, tmp_path):
+    whole = read_records(write_records(records, tmp_path / "whole.parquet"))
+    parts = [records.iloc[:2], records.iloc[2:]]
+    assert read_records(write_record_parts(parts, tmp_path / "parts.parquet")).equals(whole)
+    with pytest.raises(ValueError, match="it occurs twice"):
+        write_record_parts([*parts, records.iloc[:1]], tmp_path / "twice.parquet")
+    moved = records.iloc[:1].assign(study_id="another", split="test")
+    assert records["split"][0] != "test"
+    with pytest.raises(ValueError, match="a patient in two splits"):
+        write_record_parts([*parts, moved], tmp_path / "apart.parquet")
+    with pytest.raises(ValueError, match="expected at least one part"):
+        write_record_parts([], tmp_path / "none.parquet")
+    assert {path.name for path in tmp_path.iterdir()} == {"whole.parquet", "parts.parquet"}

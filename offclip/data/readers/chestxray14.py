@@ -11,12 +11,16 @@ import pandas as pd
 
 from offclip.data.manifests import load_manifest
 from offclip.data.nih import DATASET, NORMAL
-from offclip.data.tables import find_file, held_out, images_below, mark, read_table
+from offclip.data.readers.rows import box, finished, stem
+from offclip.data.tables import find_file, held_out, images_below, mark, numbers, read_table
 
 SIDE = 1024
 """Pixels along a side of the published PNG files, which the boxes refer to."""
 VALIDATION_SHARE = 8
 """One patient of train_val in so many is for validation: about 10 % of all. Ours."""
+_NEEDED = ("Image Index", "Finding Labels", "Patient ID", "View Position")
+_CORNERS = ("Bbox [x", "y", "w", "h]")
+"""The header ``Bbox [x,y,w,h]`` stretches over four columns."""
 
 
 def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -27,30 +31,31 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows; and counts: ``images``, ``patients``, ``normal``, ``test``, ``boxes``,
-        ``boxes_without_image``.
+        Rows; and counts: ``images``, ``patients``, ``normal``, ``test``; ``boxes``, and beside them
+        ``boxes_without_image`` and ``boxes_malformed`` (an unknown label, no area, or not inside
+        the picture); ``only_in_lists``, names that the lists alone have.
 
     Raises:
         FileNotFoundError: the table or a list is missing.
         ValueError: a column is missing, or a table is damaged.
     """
-    needed = ("Image Index", "Finding Labels", "Patient ID", "View Position")
-    table = read_table(find_file(root, "Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv"), needed)
-    name = table["Image Index"].str.strip()
-    lists = {part: _list(find_file(root, f"{part}_list.txt")) for part in ("train_val", "test")}
-    held = held_out(list(table["Patient ID"]), VALIDATION_SHARE)
-    split = np.where(name.isin(lists["test"]), "test", np.where(held, "validation", "train"))
-    classes = load_manifest(DATASET).prompts
-    named = [set(each.split("|")) for each in table["Finding Labels"].str.strip()]
+    path = find_file(root, "Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+    table, manifest = read_table(path, _NEEDED), load_manifest(DATASET)
+    name, patient = table["Image Index"], table["Patient ID"]
+    test, train = (_list(find_file(root, f"{part}_list.txt")) for part in ("test", "train_val"))
+    held = held_out(list(patient), VALIDATION_SHARE)
+    split = np.where(name.isin(test), "test", np.where(held, "validation", "train"))
+    classes = (*manifest.prompts, NORMAL)
+    named = [set(each.split("|")) for each in table["Finding Labels"]]
     places = images_below(root, (".png",))
-    boxes = _boxes(root)
+    boxes, malformed = _boxes(root, set(classes), manifest.other_names)
     rows = pd.DataFrame(
         {
-            "study_id": name.str.removesuffix(".png"),
-            "patient_id": table["Patient ID"].str.strip(),
+            "study_id": [stem(each) for each in name],
+            "patient_id": patient,
             "split": split,
             "image": [places.get(each, f"images/{each}") for each in name],
-            "view": table["View Position"].str.strip(),
+            "view": table["View Position"],
             "is_normal": [each == {NORMAL} for each in named],
             "labels": [{label: int(label in each) for label in classes} for each in named],
             "boxes": [boxes.get(each, []) for each in name],
@@ -59,39 +64,53 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
             "reason": "",
         }
     )
-    mark(rows, [each != {NORMAL} and not each <= set(classes) for each in named], "malformed")
-    mark(rows, ~name.isin(lists["test"] | lists["train_val"]), "in_no_list")
-    mark(rows, name.duplicated(), "repeated")
-    kept = int(rows["boxes"].map(len).sum())
-    return rows, {
+    mark(
+        rows, [each != {NORMAL} and not each <= {*manifest.prompts} for each in named], "malformed"
+    )
+    mark(rows, ~name.str.fullmatch(r"[\w.-]+\.png") | ~patient.str.fullmatch("[0-9]+"), "malformed")
+    mark(rows, name.isin(test & train), "in_two_lists")
+    mark(rows, ~name.isin(test | train), "in_no_list")
+    listed = set(name)
+    counts = {
         "images": len(rows),
         "patients": rows["patient_id"].nunique(),
         "normal": int(rows["is_normal"].sum()),
         "test": int((rows["split"] == "test").sum()),
-        "boxes": kept,
-        "boxes_without_image": sum(map(len, boxes.values())) - kept,
+        "boxes": sum(len(own) for image, own in boxes.items() if image in listed),
+        "boxes_without_image": sum(len(own) for image, own in boxes.items() if image not in listed),
+        "boxes_malformed": malformed,
+        "only_in_lists": len((test | train) - listed),
     }
+    return finished(rows, counts, path)
 
 
 def _list(path: Path) -> set[str]:
-    return {line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()}
+    try:
+        return {line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()}
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"{path}: no list of names in UTF-8 ({error}); download it again"
+        ) from error
 
 
-def _boxes(root: str | Path) -> dict[str, list[dict[str, float | str]]]:
-    """Boxes by file name. The header's ``Bbox [x,y,w,h]`` stretches over four columns."""
+def _boxes(
+    root: str | Path, classes: set[str], other_names: dict[str, str]
+) -> tuple[dict[str, list[dict[str, float | str]]], int]:
+    """Boxes by file name, and how many are none."""
     try:
         path = find_file(root, "BBox_List_2017.csv")
     except FileNotFoundError:
-        return {}
-    table = read_table(path, ("Image Index", "Finding Label"))
-    corners = table.iloc[:, 2:6].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    names = load_manifest(DATASET).other_names
+        return {}, 0
+    table = read_table(path, ("Image Index", "Finding Label", *_CORNERS))
     found: dict[str, list[dict[str, float | str]]] = {}
-    for image, label, (x, y, width, height) in zip(
-        table["Image Index"].str.strip(), table["Finding Label"].str.strip(), corners, strict=True
+    malformed = 0
+    for image, said, (x, y, width, height) in zip(
+        table["Image Index"], table["Finding Label"], numbers(table, _CORNERS), strict=True
     ):
-        if width > 0 and height > 0:
-            box = {"x_min": x, "y_min": y, "x_max": x + width, "y_max": y + height}
-            plain = {side: float(value) for side, value in box.items()}
-            found.setdefault(image, []).append({"label": names.get(label, label), **plain})
-    return found
+        label = other_names.get(said, said)
+        made = box(label, (x, y, x + width, y + height), SIDE, SIDE) if label in classes else None
+        if made is None:
+            malformed += 1
+        else:
+            found.setdefault(image, []).append(made)
+    return found, malformed

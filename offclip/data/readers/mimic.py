@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.data.tables import find_file, label_maps, read_table
+from offclip.data.readers.chexpert import CLASSES, NO_FINDING
+from offclip.data.readers.rows import finished
+from offclip.data.tables import find_file, label_maps, mark, read_table
 
 DATASET = "mimic_cxr"
 FRONTAL = ("PA", "AP")
-NO_FINDING = "No Finding"
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "train": ("p10", "p11", "p12", "p13", "p14", "p15", "p16"),
     "validation": ("p17",),
@@ -29,42 +30,34 @@ _METADATA, _CHEXPERT = "mimic-cxr-2.0.0-metadata.csv", "mimic-cxr-2.0.0-chexpert
 def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
     """A row for each study that has a frontal image, with its report's path and its labels.
 
-    Of several frontal images one is drawn, by the seed and the study's number alone. Labels are
-    CheXpert's: 1, 0, null where it is uncertain, and 0 where it says nothing.
+    Of several frontal images one is drawn, by the seed and the image's name alone. Labels are
+    CheXpert's: 1, 0, null where it is uncertain, and 0 where it says nothing. They are side
+    information, so a study without any is kept, with an empty map.
 
     Args:
         root: the folder that holds ``files/`` and the two tables, gzipped or not.
         seed: of the drawn image.
 
     Returns:
-        Rows with ``report``; and counts: ``images``,
-        ``not_frontal`` and ``view_unknown`` of them, ``studies``, ``without_frontal`` and
-        ``unlabelled`` of these.
+        Rows with ``report``; and counts: ``images`` = ``frontal_drawn`` + ``frontal_not_drawn`` +
+        ``not_frontal`` + ``view_unknown``; ``studies`` = rows + ``without_frontal``;
+        ``unlabelled`` of the rows; ``labels_without_image``, studies that only the labels name.
 
     Raises:
         FileNotFoundError: a table is missing.
-        ValueError: a column is missing, an image occurs twice, or a number, of which paths are
-            made, is none.
+        ValueError: a column is missing, an image or a study's labels occur twice, a study belongs
+            to two patients, or a number, of which paths are made, is none; names file and value.
     """
     root = Path(root)
-    needed = ("dicom_id", "subject_id", "study_id", "ViewPosition")
     path = find_file(root, _METADATA)
-    images = read_table(path, needed)
-    if images["dicom_id"].duplicated().any():
-        raise ValueError(
-            f"{path}: dicom_id: {images['dicom_id'][images['dicom_id'].duplicated()].iloc[0]!r} "
-            "occurs twice; repair the table"
-        )
-    for name, form in _FORMS.items():
-        wrong = images[name][~images[name].str.fullmatch(form)]
-        if len(wrong):
-            raise ValueError(f"{path}: {name}: expected {form}, got {wrong.iloc[0]!r}")
-    view = images["ViewPosition"].str.strip().str.upper()
+    images = _images(path)
+    view = images["ViewPosition"].str.upper()
     frontal = view.isin(FRONTAL)
     drawn = images[frontal].assign(view=view[frontal])
     drawn["order"] = [zlib.crc32(f"{seed} {name}".encode()) for name in drawn["dicom_id"]]
-    chosen = drawn.sort_values(["study_id", "order"]).drop_duplicates("study_id")
-    labels = _labels(root).reindex(chosen["study_id"])
+    chosen = drawn.sort_values(["study_id", "order", "dicom_id"]).drop_duplicates("study_id")
+    labels, wrong = _labels(root)
+    own = labels.reindex(chosen["study_id"])
     folder = "p" + chosen["subject_id"].str[:2]
     place = "files/" + folder + "/p" + chosen["subject_id"] + "/s" + chosen["study_id"]
     splits = {name: split for split, names in FOLDERS.items() for name in names}
@@ -76,26 +69,56 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
             "image": place + "/" + chosen["dicom_id"] + ".jpg",
             "report": place + ".txt",
             "view": chosen["view"],
-            "labels": labels.set_axis(chosen.index),
+            "labels": [each if isinstance(each, dict) else {} for each in own],
             "boxes": [[] for _ in range(len(chosen))],
             "reason": "",
         }
     ).reset_index(drop=True)
+    mark(rows, rows["study_id"].isin(wrong), "malformed")
+    studies = images["study_id"].nunique()
     counts = {
         "images": len(images),
+        "frontal_drawn": len(rows),
+        "frontal_not_drawn": int(frontal.sum()) - len(rows),
         "not_frontal": int((~frontal & (view != "")).sum()),
         "view_unknown": int((view == "").sum()),
-        "studies": images["study_id"].nunique(),
-        "without_frontal": images["study_id"].nunique() - len(rows),
-        "unlabelled": int(rows["labels"].isna().sum()),
+        "studies": studies,
+        "without_frontal": studies - len(rows),
+        "unlabelled": int(own.isna().sum()),
+        "labels_without_image": int((~labels.index.isin(images["study_id"])).sum()),
     }
-    rows["labels"] = [each if isinstance(each, dict) else {} for each in rows["labels"]]
-    return rows, counts
+    return finished(rows, counts, path)
 
 
-def _labels(root: Path) -> pd.Series:
-    """CheXpert's labels by study."""
-    table = read_table(find_file(root, _CHEXPERT), ("study_id", NO_FINDING))
-    table = table.drop_duplicates("study_id")
-    names = [name for name in table if name not in ("study_id", "subject_id")]
-    return pd.Series(label_maps(table, names), index=table["study_id"], dtype=object)
+def _images(path: Path) -> pd.DataFrame:
+    images = read_table(path, (*_FORMS, "ViewPosition"))
+    for name, form in _FORMS.items():
+        wrong = images[name][~images[name].str.fullmatch(form)]
+        if len(wrong):
+            raise ValueError(
+                f"{path}: {name}: expected {form}, got {wrong.iloc[0][:80]!r}; repair the table"
+            )
+    repeated = images["dicom_id"][images["dicom_id"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"{path}: dicom_id: {repeated.iloc[0]!r} occurs twice; repair the table")
+    patients = images.groupby("study_id")["subject_id"].nunique()
+    if (patients > 1).any():
+        raise ValueError(
+            f"{path}: study_id: {patients.idxmax()!r} belongs to two patients; repair the table"
+        )
+    return images
+
+
+def _labels(root: Path) -> tuple[pd.Series, list[str]]:
+    """CheXpert's labels by study, and the studies whose labels are none."""
+    path = find_file(root, _CHEXPERT)
+    table = read_table(path, ("study_id", NO_FINDING), CLASSES).drop_duplicates()
+    repeated = table["study_id"][table["study_id"].duplicated()]
+    if len(repeated):
+        raise ValueError(
+            f"{path}: study_id: {repeated.iloc[0][:80]!r} has labels twice, and they differ; "
+            "repair the table"
+        )
+    maps, wrong = label_maps(table, [name for name in table if name != "study_id"])
+    found = pd.Series(maps, index=table["study_id"], dtype=object)
+    return found, table["study_id"][wrong].tolist()

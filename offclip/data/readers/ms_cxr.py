@@ -1,11 +1,13 @@
 """MS-CXR 1.1.0: phrases with boxes on images of MIMIC-CXR-JPG, which lie below the same root."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from offclip.data.readers.mimic import FOLDERS
-from offclip.data.tables import find_file, mark, read_table
+from offclip.data.readers.rows import box, finished
+from offclip.data.tables import find_file, mark, numbers, read_table
 
 DATASET = "ms_cxr"
 CLASSES = (
@@ -13,8 +15,9 @@ CLASSES = (
     "Pneumonia", "Pneumothorax",
 )  # fmt: skip
 _TABLES = ("MS_CXR_Local_Alignment_v1.1.0.csv", "MS_CXR_Local_Alignment_v1.0.0.csv")
-_NUMBERS = ["x", "y", "w", "h", "image_width", "image_height"]
-_PLACE = r"(files/p1\d/(p1\d{7})/(s\d{8})/[0-9a-f-]+\.jpg)$"
+_NUMBERS = ("x", "y", "w", "h", "image_width", "image_height")
+_NEEDED = ("category_name", "label_text", "path", *_NUMBERS)
+_PLACE = r"^(?:[\w.-]+/)*?(files/(p1\d)/p(1\d{7})/s(\d{8})/[0-9a-f-]+\.jpg)$"
 
 
 def read_ms_cxr(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -28,63 +31,58 @@ def read_ms_cxr(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows, with ``sentences``: the phrases; and counts: ``boxes``, ``phrases`` (pairs of image
-        and phrase), ``images``, ``malformed_boxes``.
+        Rows, with ``sentences``: the phrases; and counts: rows of the table = ``boxes`` +
+        ``boxes_repeated`` + ``boxes_malformed`` (no path of MIMIC-CXR, an unknown finding, or a box
+        without area or outside its picture); ``phrases`` (pairs of image and phrase), ``images``.
 
     Raises:
         FileNotFoundError: no table.
-        ValueError: it lacks a column or is damaged.
+        ValueError: it lacks a column or is damaged, or no row is of the published form.
     """
-    table = read_table(
-        find_file(root, *_TABLES), ("category_name", "label_text", "path", *_NUMBERS)
+    path = find_file(root, *_TABLES)
+    table = read_table(path, _NEEDED)
+    repeated = table.duplicated()
+    place = table["path"].str.extract(_PLACE)
+    table["box"] = [
+        box(label, (x, y, x + w, y + h), width, height) if label in CLASSES else None
+        for label, (x, y, w, h, width, height) in zip(
+            table["category_name"], numbers(table, _NUMBERS), strict=True
+        )
+    ]
+    table[["image", "folder", "patient", "study"]] = place
+    same = place[1] == "p" + place[2].str[:2]
+    good = same & table["box"].notna() & ~repeated
+    if not good.any():
+        raise ValueError(f"{path}: no row has a path and a box of the published form; is it whole?")
+    rows = pd.DataFrame(
+        [_row(str(image), each) for image, each in table[good].groupby("image", sort=False)]
     )
-    place = table["path"].str.strip().str.extract(_PLACE)
-    numbers = table[_NUMBERS].apply(pd.to_numeric, errors="coerce").astype(float)
-    good = (
-        place.notna().all(axis=1)
-        & table["category_name"].str.strip().isin(CLASSES)
-        & (numbers[["w", "h", "image_width", "image_height"]] > 0).all(axis=1)
-        & (numbers[["x", "y"]] >= 0).all(axis=1)
-    )
-    table = table.assign(**numbers, image=place[0], patient=place[1], study=place[2])
-    pairs = table[["image", "label_text"]].drop_duplicates()
-    splits = {name: split for split, names in FOLDERS.items() for name in names}
-    rows = [
-        {
-            "study_id": each["study"].iloc[0].removeprefix("s"),
-            "patient_id": each["patient"].iloc[0].removeprefix("p"),
-            "split": splits[str(image).split("/")[1]],
-            "image": image,
-            "view": "",
-            "is_normal": False,
-            "labels": {c: 1 if c in set(each["category_name"].str.strip()) else None
-                       for c in CLASSES},
-            "boxes": [_box(row) for row in each.to_dict("records")],
-            "box_width": int(each["image_width"].iloc[0]),
-            "box_height": int(each["image_height"].iloc[0]),
-            "sentences": [t for t in each["label_text"].str.strip().drop_duplicates() if t],
-            "reason": "",
-        }
-        for image, each in table[good].groupby("image", sort=False)
-    ]  # fmt: skip
-    if not rows:
-        raise ValueError(f"{root}: no row of the table has a path and a box of the published form")
-    listed = pd.DataFrame(rows)
-    mark(listed, listed["image"].duplicated(), "repeated")
-    return listed, {
+    sizes = table[good].groupby("image", sort=False)[["image_width", "image_height"]].nunique()
+    mark(rows, (sizes.to_numpy() > 1).any(axis=1), "conflicting")
+    counts = {
         "boxes": int(good.sum()),
-        "phrases": len(pairs),
-        "images": len(listed),
-        "malformed_boxes": int((~good).sum()),
+        "boxes_repeated": int(repeated.sum()),
+        "boxes_malformed": int((~good & ~repeated).sum()),
+        "phrases": len(table.loc[good, ["image", "label_text"]].drop_duplicates()),
+        "images": len(rows),
     }
+    return finished(rows, counts, path)
 
 
-def _box(row: dict[str, float | str]) -> dict[str, float | str]:
-    x, y, width, height = (float(row[name]) for name in "xywh")
+def _row(image: str, table: pd.DataFrame) -> dict[str, Any]:
+    splits = {name: split for split, names in FOLDERS.items() for name in names}
+    first, named = table.iloc[0], set(table["category_name"])
     return {
-        "label": str(row["category_name"]).strip(),
-        "x_min": x,
-        "y_min": y,
-        "x_max": x + width,
-        "y_max": y + height,
+        "study_id": first["study"],
+        "patient_id": first["patient"],
+        "split": splits[first["folder"]],
+        "image": image,
+        "view": "",
+        "is_normal": False,
+        "labels": {c: 1 if c in named else None for c in CLASSES},
+        "boxes": table["box"].tolist(),
+        "box_width": int(float(first["image_width"])),
+        "box_height": int(float(first["image_height"])),
+        "sentences": [text for text in table["label_text"].drop_duplicates() if text],
+        "reason": "",
     }

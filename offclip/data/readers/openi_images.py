@@ -8,11 +8,14 @@ copy of the set has it, gives the views.
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from offclip.data.openi import Report, read_reports
-from offclip.data.tables import images_below, mark, read_table
+from offclip.data.readers.rows import finished
+from offclip.data.tables import images_below, read_table
+from offclip.text import image_text, split_sentences
 
 DATASET = "openi"
 PUBLISHED = "published/"
@@ -63,8 +66,10 @@ def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows; and counts: ``reports``, ``malformed_reports``, ``images``, ``normal``,
-        ``published_normal``, ``not_indexed``, ``view_unknown``.
+        Rows, with ``sentences``: findings and impression, word for word; and counts: ``reports``,
+        ``malformed_reports``, ``reports_without_image``; ``images`` that they name, of these
+        ``normal``, ``published_normal``, ``not_indexed`` (no annotation by people: never normal by
+        our rule), ``view_unknown``; ``images_without_report``, files that no report names.
 
     Raises:
         ValueError: no reports, or their archive is damaged.
@@ -73,38 +78,45 @@ def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
     archive = root / "NLMCXR_reports.tgz"
     found = read_reports(archive if archive.is_file() else root)
     places, views = images_below(root, (".png",)), _views(root)
-    rows = pd.DataFrame(
-        [
-            {
-                "study_id": report.study_id,
-                "patient_id": report.study_id,
-                "split": "test",
-                "image": places.get(f"{image}.png", f"{image}.png"),
-                "view": views.get(_key(image), ""),
-                "is_normal": [each.lower() for each in report.majors] == ["normal"],
-                "labels": labels_of(report),
-                "boxes": [],
-                "reason": "",
-                "indexed": bool(report.majors) and report.majors != ("No Indexing",),
-            }
-            for report in found.reports
-            for image in report.image_ids
-        ]
-    )
+    rows = pd.DataFrame([row for report in found.reports for row in _rows(report, places, views)])
     if rows.empty:
         raise ValueError(f"{root}: the reports name no image; give the folder of the whole set")
-    mark(rows, rows["image"].duplicated(), "repeated")
-    published = [each[PUBLISHED + NO_FINDING] for each in rows["labels"]]
+    listed = {Path(image).name for image in rows["image"]}
     counts = {
         "reports": len(found.reports),
         "malformed_reports": len(found.malformed),
+        "reports_without_image": sum(not each.image_ids for each in found.reports),
         "images": len(rows),
+        "patients": rows["patient_id"].nunique(),
         "normal": int(rows["is_normal"].sum()),
-        "published_normal": sum(published),
+        "published_normal": sum(each[PUBLISHED + NO_FINDING] for each in rows["labels"]),
         "not_indexed": int((~rows["indexed"]).sum()),
         "view_unknown": int((rows["view"] == "").sum()),
+        "images_without_report": len(set(places) - listed),
     }
-    return rows.drop(columns="indexed"), counts
+    return finished(rows.drop(columns="indexed"), counts, root)
+
+
+def _rows(
+    report: Report, places: Mapping[str, str], views: Mapping[str, str]
+) -> Iterable[dict[str, Any]]:
+    """A row for each image of a report."""
+    labels = labels_of(report)
+    sentences = split_sentences(image_text(report.sections))
+    for image in report.image_ids:
+        yield {
+            "study_id": report.study_id,
+            "patient_id": report.study_id,
+            "split": "test",
+            "image": places.get(f"{image}.png", f"{image}.png"),
+            "view": views.get(_key(image), ""),
+            "is_normal": [each.lower() for each in report.majors] == ["normal"],
+            "labels": labels,
+            "boxes": [],
+            "sentences": sentences,
+            "reason": "",
+            "indexed": bool(report.majors) and report.majors != ("No Indexing",),
+        }
 
 
 def labels_of(report: Report) -> dict[str, int | None]:
@@ -133,7 +145,7 @@ def _views(root: Path) -> dict[str, str]:
         return {}
     table = read_table(path, ("uid", "filename", "projection"))
     return {
-        _key(f"CXR{name}"): view.strip().upper()
+        _key(f"CXR{name}"): view.upper()
         for name, view in zip(table["filename"], table["projection"], strict=True)
     }
 

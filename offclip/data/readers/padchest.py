@@ -4,12 +4,14 @@ Images lie in ``<ImageDir>/<ImageID>`` or anywhere else below the root; the tabl
 the root. The other images, labelled by a network, are not listed.
 """
 
-import ast
+import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
 from offclip.data.manifests import load_manifest
+from offclip.data.readers.rows import finished, mark_differing_studies
 from offclip.data.tables import find_file, images_below, mark, read_table
 
 DATASET = "padchest"
@@ -18,68 +20,88 @@ NOT_DISEASES = ("unchanged", "suboptimal study", "exclude")
 """Labels that say something else than a finding: report with and without."""
 _TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 _NEEDED = ("ImageID", "StudyID", "PatientID", "Projection", "MethodLabel", "Labels")
+_METHODS = ("Physician", "RNN_model")
 _VIEWS = {"L": "LATERAL", "AP_horizontal": "AP", "COSTAL": "COSTAL"}
+_FORMS = {"ImageID": r"[\w-]+\.png", "StudyID": "[0-9][0-9_-]*", "PatientID": "[0-9]+"}
 
 
 def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The physicians' images, all of the split "test"; labels that are absent are 0.
+    """The physicians' images, all of the split "test".
 
-    A study may have several images under one report.
+    ``labels`` holds the labels of an image alone, as 1; whatever is absent is 0. A study may have
+    several images under one report. "normal" beside another label is a fault: it never occurs in
+    the published table.
 
     Args:
         root: the folder with the table.
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows; and counts: ``rows`` of the table, ``physician`` of them (one a row here), ``labels``
-        that occur, ``normal``, ``lateral``.
+        Rows; and counts: ``rows`` of the table = ``physician`` (a row here each) + ``network`` +
+        ``method_unknown``; of the rows kept: ``labels`` that occur, ``normal``, ``lateral`` and the
+        three of ``NOT_DISEASES``.
 
     Raises:
         FileNotFoundError: no table.
         ValueError: it lacks a column or is damaged.
     """
-    table = read_table(find_file(root, _TABLE), _NEEDED)
-    whole = len(table)
-    table = table[table["MethodLabel"].str.strip() == "Physician"].reset_index(drop=True)
-    labels = table["Labels"].map(_labels)
-    name = table["ImageID"].str.strip()
+    path = find_file(root, _TABLE)
+    whole = read_table(path, _NEEDED)
+    manifest = load_manifest(DATASET)
+    known = {*manifest.prompts, NORMAL}
+    table = whole[whole["MethodLabel"] == _METHODS[0]].reset_index(drop=True)
+    labels = [labels_of(each, known) for each in table["Labels"]]
     places = images_below(root, (".png",))
-    view = table["Projection"].str.strip()
+    view = table["Projection"]
     rows = pd.DataFrame(
         {
-            "study_id": table["StudyID"].str.strip(),
-            "patient_id": table["PatientID"].str.strip(),
+            "study_id": table["StudyID"],
+            "patient_id": table["PatientID"],
             "split": "test",
-            "image": [places.get(each, each) for each in name],
-            "view": view.map(_VIEWS).fillna(view),
-            "is_normal": [each is not None and each == {NORMAL: 1} for each in labels],
+            "image": [places.get(each, each) for each in table["ImageID"]],
+            "view": view.map(_VIEWS).fillna(view).astype(str),
+            "is_normal": [each == {NORMAL: 1} for each in labels],
             "labels": [each or {} for each in labels],
-            "boxes": [[] for _ in name],
+            "boxes": [[] for _ in labels],
             "reason": "",
         }
     )
+    for name, form in _FORMS.items():
+        mark(rows, ~table[name].str.fullmatch(form), "malformed")
     mark(rows, [each is None for each in labels], "malformed")
-    mark(rows, (rows["study_id"] == "") | (rows["patient_id"] == ""), "malformed")
     mark(rows, [each == {} for each in labels], "unlabelled")
-    mark(rows, name.isin(load_manifest(DATASET).known_bad), "known_bad")
-    mark(rows, name.duplicated(), "repeated")
-    return rows, {
-        "rows": whole,
+    mark(rows, table["ImageID"].isin(manifest.known_bad), "known_bad")
+    mark_differing_studies(rows)
+    rows, reasons = finished(rows, {}, path)
+    kept = rows[rows["reason"] == ""]
+    network = int((whole["MethodLabel"] == _METHODS[1]).sum())
+    counts = {
+        "rows": len(whole),
         "physician": len(rows),
-        "labels": len({label for each in rows["labels"] for label in each}),
-        "normal": int(rows["is_normal"].sum()),
-        "lateral": int((rows["view"] == "LATERAL").sum()),
+        "network": network,
+        "method_unknown": len(whole) - len(rows) - network,
+        "labels": len({label for each in kept["labels"] for label in each}),
+        "normal": int(kept["is_normal"].sum()),
+        "lateral": int((kept["view"] == "LATERAL").sum()),
     }
+    counts |= {n: sum(n in each for each in kept["labels"]) for n in NOT_DISEASES}
+    return rows, counts | reasons
 
 
-def _labels(text: str) -> dict[str, int] | None:
-    """Labels of a list in Python's notation; None if it is none, as in a few malformed rows."""
-    if text.strip() in ("", "nan"):
+def labels_of(text: str, known: Collection[str]) -> dict[str, int] | None:
+    """Labels of a list in Python's notation; empty for no list, None for one that is damaged.
+
+    No label has a quotation mark, so such a list is JSON but for the kind of quotes.
+    """
+    if text in ("", "nan", "[]"):
         return {}
     try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        found = json.loads(text.replace("'", '"'))
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         return None
-    return {each.strip(): 1 for each in found if each.strip()}
+    labels = {each.strip(): 1 for each in found}
+    if not set(labels) <= set(known) or (NORMAL in labels and len(labels) > 1):
+        return None
+    return labels

@@ -4,12 +4,15 @@
 radiologists read each training image on their own, so a rule makes one label of three.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from offclip.data.tables import find_file, held_out, mark, read_table
+from offclip.data.manifests import load_manifest
+from offclip.data.readers.rows import box, finished
+from offclip.data.tables import BLANK, find_file, held_out, mark, numbers, read_table
 
 DATASET = "vindr_cxr"
 NO_FINDING = "No finding"
@@ -22,10 +25,15 @@ LOCAL = (
 GLOBAL = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", NO_FINDING)
 RULES = {"any": 1, "majority": 2, "all": 3}
 """How many of three readers make a label."""
+READERS_OF = {"train": 3, "test": 1}
+"""Rows of the table of labels an image."""
 VALIDATION_SHARE = 10
 """One training image in so many is for validation; the set has no validation part. Ours."""
-_SPELLINGS = {"Other disease": "Other diseases"}
-_CORNERS = ["x_min", "y_min", "x_max", "y_max"]
+_LABELS = [*LOCAL, *GLOBAL]
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
+_KAGGLE = ("train.csv", "train.csv.gz")
+
+Boxes = dict[str, list[dict[str, float | str]]]
 
 
 def read_vindr(
@@ -33,104 +41,141 @@ def read_vindr(
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Every image with its 28 labels; all 3,000 of test, also those of rare classes only.
 
+    A training image has a label when one reader ("any"), two ("majority") or all three ("all") of
+    its readers give it; it is normal when so many say "No finding". By "majority" and "all" an
+    image can be left with no label and without being normal. A training image keeps the boxes of
+    every reader whose label passed the rule, so one lesion may have three; who drew a box is not
+    kept.
+
     Args:
         root: the folder with ``annotations``; one of train and test is enough.
         seed: nothing is drawn; every reader takes it.
-        rule: of the training labels: "any", "majority" or "all" of an image's readers.
+        rule: of the training labels.
 
     Returns:
         Rows; and counts: ``train_images``, ``test_images``, ``train_normal``, ``test_normal``,
-        ``readings`` of train, ``boxes``, ``boxes_without_label`` (no label by the rule).
+        ``patients`` (the set names none: images), ``train_readings`` and ``test_readings``; rows
+        of the tables of boxes = ``boxes`` + ``boxes_without_label`` (no label by the rule) + ``without_box`` (labels
+        of a whole image) + ``boxes_without_image`` + ``boxes_malformed``.
 
     Raises:
         FileNotFoundError: neither part has its table of labels, or boxes are missing for one.
-        ValueError: an unknown rule; a column is missing; a table is damaged.
+        ValueError: an unknown rule; a column is missing; a table is damaged; or it is the copy of a
+            competition on Kaggle, which has 15 classes.
     """
     if rule not in RULES:
         raise ValueError(f"rule: expected one of {', '.join(RULES)}; got {rule!r}")
-    root, parts, counts = Path(root), [], {"boxes": 0, "boxes_without_label": 0}
-    notes = root / "annotations"
-    for part in ("train", "test"):
-        names = [f"image_labels_{part}.csv", f"annotations_{part}.csv"]
-        if not any((notes / f"{names[0]}{end}").is_file() for end in ("", ".gz")):
+    root, parts = Path(root), []
+    counts: Counter[str] = Counter()
+    for part in READERS_OF:
+        try:
+            path = find_file(root / "annotations", f"image_labels_{part}.csv")
+        except FileNotFoundError:
             continue
-        readings = _readings(find_file(notes, names[0]), part)
-        rows = _consensus(readings, RULES[rule] if part == "train" else 1)
-        own = _boxes(read_table(find_file(notes, names[1]), ("image_id", "class_name", *_CORNERS)))
-        rows["boxes"] = [
-            [box for box in own.get(image, ()) if labels.get(box["label"]) == 1]
-            for image, labels in zip(rows["study_id"], rows["labels"], strict=True)
-        ]
-        kept = int(rows["boxes"].map(len).sum())
-        counts["boxes"] += kept
-        counts["boxes_without_label"] += sum(map(len, own.values())) - kept
-        counts[f"{part}_images"] = len(rows)
-        counts[f"{part}_normal"] = int(rows["is_normal"].sum())
-        if part == "train":
-            counts["readings"] = len(readings)
-            held = held_out(list(rows["study_id"]), VALIDATION_SHARE)
-            rows["split"] = np.where(held, "validation", "train")
-        else:
-            rows["split"] = "test"
-        rows["image"] = f"{part}/" + rows["study_id"] + ".dicom"
+        rows, found = _part(path, part, RULES[rule])
+        counts.update(found)
         parts.append(rows)
     if not parts:
-        raise FileNotFoundError(
-            f"{notes}: expected image_labels_test.csv or image_labels_train.csv, found neither; "
-            "give --root the folder that holds annotations/"
-        )
-    rows = pd.concat(parts, ignore_index=True)
-    rows = rows.assign(patient_id=rows["study_id"], view="", reason="")
+        raise FileNotFoundError(_nothing(root))
+    rows = pd.concat(parts, ignore_index=True).assign(view="")
+    rows["patient_id"] = rows["study_id"]
     mark(rows, ~rows["study_id"].str.fullmatch("[0-9a-fA-F]+"), "malformed")
-    mark(rows, rows["study_id"].duplicated(), "repeated")
+    return finished(rows, counts | {"patients": rows["patient_id"].nunique()}, root)
+
+
+def _part(path: Path, part: str, least: int) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows of train or test, and what was counted."""
+    readings = _readings(path, part)
+    rows = _consensus(readings, least if part == "train" else 1, READERS_OF[part])
+    own, counts = _boxes(find_file(path.parent, f"annotations_{part}.csv"))
+    drawn = sum(map(len, own.values()))
+    rows["boxes"] = [
+        [each for each in own.pop(image, ()) if labels.get(str(each["label"])) == 1]
+        for image, labels in zip(rows["study_id"], rows["labels"], strict=True)
+    ]
+    kept, elsewhere = int(rows["boxes"].map(len).sum()), sum(map(len, own.values()))
+    held = held_out(list(rows["study_id"]), VALIDATION_SHARE)
+    rows["split"] = np.where(held, "validation", "train") if part == "train" else "test"
+    rows["image"] = f"{part}/" + rows["study_id"] + ".dicom"
+    counts |= {
+        f"{part}_images": len(rows),
+        f"{part}_normal": int(rows["is_normal"].sum()),
+        f"{part}_readings": len(readings),
+        "boxes": kept,
+        "boxes_without_image": elsewhere,
+        "boxes_without_label": drawn - kept - elsewhere,
+    }
     return rows, counts
 
 
-def _readings(path: Path, part: str) -> pd.DataFrame:
-    """A table with one row a reader and image; labels 0 or 1, spelled in one way."""
-    needed = ("image_id", "rad_id") if part == "train" else ("image_id",)
-    table = read_table(path, needed).rename(columns=_SPELLINGS)
-    missing = [name for name in (*LOCAL, *GLOBAL) if name not in table]
-    if missing:
-        raise ValueError(f"{path}: expected 28 labels, got no column for {missing}")
-    values = table[[*LOCAL, *GLOBAL]].apply(pd.to_numeric, errors="coerce")
-    wrong = ~values.isin([0, 1]).all(axis=1)
-    if wrong.any():
-        line = int(np.flatnonzero(wrong)[0])
-        raise ValueError(f"{path}, line {line + 2}: expected labels 0 or 1; repair the table")
-    return values.astype(int).assign(image_id=table["image_id"].str.strip())
-
-
-def _consensus(readings: pd.DataFrame, least: int) -> pd.DataFrame:
-    """One row an image. Normal: so many readers say it; without any other label, it is as well.
-
-    An image whose readers agree on nothing has no label and is not normal.
-    """
-    votes = readings.groupby("image_id", sort=False)[[*LOCAL, *GLOBAL]].sum()
-    labels = [
-        dict(zip(votes.columns, row, strict=True)) for row in (votes >= least).astype(int).values
-    ]
-    return pd.DataFrame(
-        {
-            "study_id": votes.index,
-            "labels": [{name: int(value) for name, value in each.items()} for each in labels],
-            "is_normal": [bool(each[NO_FINDING]) for each in labels],
-        }
+def _nothing(root: Path) -> str:
+    kaggle = (
+        f"; its {_KAGGLE[0]} is of the copy on Kaggle, another set with 15 classes and no labels of "
+        "the test images: get the one of PhysioNet"
+    )
+    return (
+        f"{root / 'annotations'}: expected image_labels_test.csv or image_labels_train.csv, found "
+        "neither; give --root the folder that holds annotations/"
+        + (kaggle if any((root / name).is_file() for name in _KAGGLE) else "")
     )
 
 
-def _boxes(table: pd.DataFrame) -> dict[str, list[dict[str, float | str]]]:
+def _readings(path: Path, part: str) -> pd.DataFrame:
+    """A table with one row a reader and image; labels 0 or 1, spelled in one way.
+
+    The same reading twice counts once.
+    """
+    spellings = load_manifest(DATASET).other_names
+    ids = ("image_id", "rad_id") if part == "train" else ("image_id",)
+    table = read_table(path, ids, (*_LABELS, *spellings)).rename(columns=spellings)
+    missing = [name for name in _LABELS if name not in table]
+    if missing or table.columns.duplicated().any():
+        raise ValueError(
+            f"{path}: expected 28 labels, each in one column; missing: {missing or 'none'}; is it "
+            "the table of PhysioNet's copy?"
+        )
+    values = numbers(table, _LABELS)
+    wrong = np.flatnonzero(~np.isin(values, (0, 1)).all(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"{path}: expected labels 0 or 1, got others for {table['image_id'][wrong[0]][:80]!r}; "
+            "repair the table"
+        )
+    table[_LABELS] = values.astype(int)
+    return table.drop_duplicates()
+
+
+def _consensus(readings: pd.DataFrame, least: int, readers: int) -> pd.DataFrame:
+    """One row an image; it is marked if it has not the published number of readers."""
+    grouped = readings.groupby("image_id", sort=False)
+    passed = (grouped[_LABELS].sum() >= least).astype(int)
+    rows = pd.DataFrame(
+        {
+            "study_id": passed.index.astype(str),
+            "labels": [dict(zip(_LABELS, row, strict=True)) for row in passed.values.tolist()],
+            "is_normal": passed[NO_FINDING].to_numpy() == 1,
+            "reason": "",
+        }
+    )
+    differ = grouped.size().to_numpy() != readers
+    several = grouped["rad_id"].nunique().to_numpy() != readers if "rad_id" in readings else differ
+    mark(rows, differ | several, "readers")
+    return rows
+
+
+def _boxes(path: Path) -> tuple[Boxes, dict[str, int]]:
     """Boxes by image; rows without corners are labels of a whole image and have none."""
-    corners = table[_CORNERS].apply(pd.to_numeric, errors="coerce").astype(float)
-    whole = corners.notna().all(axis=1)
-    found: dict[str, list[dict[str, float | str]]] = {}
-    names = table["class_name"].str.strip().replace(_SPELLINGS)
-    for image, name, box in zip(
-        table["image_id"][whole].str.strip(),
-        names[whole],
-        corners[whole].to_dict("records"),
-        strict=True,
+    table = read_table(path, ("image_id", "class_name", *_CORNERS))
+    names = table["class_name"].replace(load_manifest(DATASET).other_names)
+    corners = table[list(_CORNERS)]
+    blank = corners.apply(lambda column: column.str.lower().isin(BLANK)).all(axis=1)
+    found: Boxes = {}
+    malformed = 0
+    for image, name, values, whole in zip(
+        table["image_id"], names, numbers(table, _CORNERS), blank, strict=True
     ):
-        if box["x_max"] > box["x_min"] and box["y_max"] > box["y_min"]:
-            found.setdefault(image, []).append({"label": name, **box})
-    return found
+        made = box(name, values) if name in LOCAL and not whole else None
+        if made:
+            found.setdefault(image, []).append(made)
+        malformed += made is None and not whole
+    return found, {"without_box": int(blank.sum()), "boxes_malformed": malformed}

@@ -1,0 +1,132 @@
+"""``evaluate``: a model on a published set, or the test metrics of a finished run."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from offclip.cli.runs import finished, run_options, scorer, single
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="a model on a published set, both protocols; without a set, a finished run's metrics",
+    )
+    evaluate.add_argument("dataset", nargs="?", help="published set, for example vindr_cxr")
+    evaluate.add_argument("--root", help="your copy of the set")
+    run_options(evaluate)
+    evaluate.add_argument("--variant", default="offclip", help="of the run")
+    evaluate.add_argument("--seed", type=int, default=0, help="of the run")
+    evaluate.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, in place of a run")
+    evaluate.add_argument("--model", help="folder of an exported model, likewise")
+    evaluate.add_argument("--name", help="of the model in the records")
+    evaluate.add_argument("--record", help="JSON file for the evidence")
+    evaluate.add_argument("--scores", default="runs/scores", help="private folder of the scores")
+    evaluate.add_argument("--protocol", default="both", help="both, published or corrected")
+    evaluate.add_argument("--views", default="mean", help="of a study: mean, max or frontal")
+    evaluate.add_argument(
+        "--allow-missing", action="store_true", help="go on without images that cannot be read"
+    )
+    evaluate.add_argument(
+        "--published-pixels",
+        action="store_true",
+        help="read DICOM once more, divided by its maximum, for the published protocol",
+    )
+    evaluate.add_argument(
+        "--no-validation", action="store_true", help="no thresholds, no validation images"
+    )
+    evaluate.add_argument("--min-positives", type=int, default=10, help="of a class measured")
+    evaluate.add_argument("--resamples", type=int, default=1000, help="of the bootstrap")
+    evaluate.add_argument("--batch-size", type=int, default=128, help="images at once")
+    evaluate.add_argument("--jobs", type=int, help="processes that read; default: all cores")
+    evaluate.add_argument(
+        "--scheduler", default="", help="of a Dask cluster, as tcp://10.0.0.1:8786"
+    )
+    evaluate.set_defaults(call=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    if options.dataset is None:
+        _print_run(options)
+    elif options.root is None:
+        raise ValueError(f"--root: expected the folder of your copy of {options.dataset}")
+    else:
+        _evaluate_set(options)
+
+
+def _print_run(options: argparse.Namespace) -> None:
+    from offclip.study.evidence import measure_run, run_records
+
+    given = [n for n in ("root", "checkpoint", "model", "record") if getattr(options, n)]
+    if given:
+        raise ValueError(f"--{given[0]}: name the published set too, for example vindr_cxr")
+    found, material = finished(options)
+    _print_records(run_records(measure_run(found, material, "test")))
+
+
+def _print_records(records: Iterable[Any]) -> None:
+    for record in records:
+        bounds = "" if record.interval is None else "  [{:.3f}, {:.3f}]".format(*record.interval)
+        print(f"{record.metric:26} {record.detail:48} {record.value:.3f}{bounds}")
+
+
+def _evaluate_set(options: argparse.Namespace) -> None:
+    import torch
+
+    from offclip.data.manifests import load_manifest
+    from offclip.data.spread import spread
+    from offclip.evaluation import write_evidence
+    from offclip.study.external import evaluate_published_set
+    from offclip.study.external_cases import Options
+    from offclip.study.external_scores import Scorer
+
+    load_manifest(options.dataset)  # a name that is no set is told before a model is loaded
+    chosen = Options(
+        protocol=options.protocol,
+        views=options.views,
+        allow_missing=options.allow_missing,
+        published_pixels=options.published_pixels,
+        validation=not options.no_validation,
+        min_positives=options.min_positives,
+        resamples=options.resamples,
+    )
+    model, square = scorer(options)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    with spread(options.jobs, options.scheduler) as shared:
+        found = evaluate_published_set(
+            options.dataset,
+            options.root,
+            Scorer(model, square, batch_size=options.batch_size, spread=shared),
+            _name(options),
+            options=chosen,
+            folder=options.scores,
+            report=print,
+        )
+    _print_evaluation(found)
+    if options.record:
+        print(f"wrote {write_evidence(options.record, found.records)}")
+
+
+def _print_evaluation(found: Any) -> None:
+    for split in dict.fromkeys(record.split for record in found.records):
+        print(f"\n{split}")
+        _print_records(record for record in found.records if record.split == split)
+    print(f"\n{found.table.round(3).to_string(na_rep='')}\n")
+    for note in found.notes:
+        print(note)
+    for reason in found.missing.values():
+        print(f"  {reason}")
+    print(f"scores of single images, private: {found.folder}")
+
+
+def _name(options: argparse.Namespace) -> Any:
+    """How the records name the model."""
+    from offclip.study.external_records import ModelName
+
+    given = options.checkpoint or options.model
+    if given:
+        return ModelName(options.name or Path(given).resolve().stem)
+    config, _ = single(options)
+    return ModelName(options.name or config.name, config.prompting, config.train.seed)

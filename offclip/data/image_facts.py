@@ -1,0 +1,94 @@
+"""What an image file says of itself beside its pixels: the view, how it lies, and its size.
+
+Read from a handful of elements that identify nobody; free text is matched against four words and
+not kept.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import ExifTags
+
+from offclip.data.dicom import is_dicom, number
+from offclip.data.image_header import read_header
+from offclip.data.image_limits import opened_image
+from offclip.data.image_raster import IMAGE, open_picture
+
+View = Literal["PA", "AP", "LATERAL", ""]
+
+_VIEWS: dict[str, View] = {
+    "PA": "PA", "AP": "AP", "LL": "LATERAL", "RL": "LATERAL", "LAT": "LATERAL",
+    "LATERAL": "LATERAL",
+}  # fmt: skip
+_WORDS = ("PA", "AP", "LAT", "LATERAL")
+_ELEMENTS = ("Rows", "Columns", "ViewPosition", "PatientOrientation", "SeriesDescription")
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the metadata of an image say.
+
+    Attributes:
+        view: "PA", "AP" or "LATERAL"; empty where nothing, another view, or a contradiction is
+            said.
+        sideways: whether the patient lies on the side in the pixels as stored; False where nothing
+            is said. (``read_grey`` turns PNG and JPEG files upright, DICOM files not.)
+        width: in pixels, as stored.
+        height: in pixels, as stored.
+    """
+
+    view: View
+    sideways: bool
+    width: int
+    height: int
+
+
+def image_facts(path: str | Path) -> ImageFacts:
+    """View, orientation and size of a DICOM, PNG or JPEG file; no pixel is decoded.
+
+    DICOM: the view position; where it is missing, a patient orientation towards front or back along
+    the rows is a lateral view; where that is missing too, the series description, if it has exactly
+    one of the words PA, AP and LAT or LATERAL. PNG and JPEG know no view, only the EXIF
+    orientation.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: not an image, or a damaged one; the message names the file.
+    """
+    if is_dicom(path):
+        with opened_image(path, "a DICOM file") as file:
+            return _dicom_facts(read_header(file, _ELEMENTS)[1])
+    with opened_image(path, IMAGE) as file, open_picture(file) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation)
+        return ImageFacts("", turned in _ON_ITS_SIDE, *image.size)
+
+
+def _dicom_facts(header: Any) -> ImageFacts:
+    rows, columns = _directions(header.get("PatientOrientation"))
+    position = str(header.get("ViewPosition") or "").strip().upper()
+    across = rows in ("A", "P") and columns in ("H", "F")
+    view: View = _VIEWS.get(position, "")
+    if position and across and view != "LATERAL":
+        view = ""
+    if not position:
+        view = "LATERAL" if across else ""
+    if not position and not rows:
+        view = _described(str(header.get("SeriesDescription") or ""))
+    return ImageFacts(view, rows in ("H", "F"), number(header, "Columns"), number(header, "Rows"))
+
+
+def _directions(orientation: Any) -> tuple[str, str]:
+    """First letters of where rows and columns lead to: left, right, anterior, posterior, …"""
+    if not isinstance(orientation, Sequence) or len(orientation) != 2:
+        return "", ""
+    first, second = (str(each).strip().upper()[:1] for each in orientation)
+    return (first, second) if {first, second} <= set("LRAPHF") else ("", "")
+
+
+def _described(text: str) -> View:
+    found = {_VIEWS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in _WORDS}
+    return found.pop() if len(found) == 1 else ""

@@ -1,0 +1,138 @@
+"""One function over many items: in this process, on all local cores, or on a Dask cluster.
+
+Dask gives the work of a worker that died to another one. Results come in the order of the items,
+so that what is made of them does not depend on who was faster. Imports nothing of the package;
+Dask is imported where it is used.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Spread: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""Applies a function to items; the built-in ``map`` is one."""
+
+AHEAD = 4
+"""Tasks handed out at once for each thread of a worker: enough to keep all busy."""
+CONNECT_SECONDS = 30
+LOST_SECONDS = 60
+"""How long a cluster may be without any worker before the work is given up."""
+
+
+@contextmanager
+def spread(jobs: int | None = None, scheduler: str = "") -> Iterator[Spread]:
+    """Yield a ``map`` that shares its work out.
+
+    Functions and items are pickled, and workers of a cluster have to see the same files under the
+    same names. No more than :data:`AHEAD` tasks a thread are under way, so memory does not grow
+    with the number of items.
+
+    Args:
+        jobs: local processes; 1 works in this one, None takes all cores this process may use.
+        scheduler: address of a running Dask scheduler, such as ``tcp://10.0.0.1:8786``; then
+            ``jobs`` does not matter.
+
+    Raises:
+        ValueError: fewer than one job.
+        ConnectionError: no scheduler answers, or it has no worker.
+        RuntimeError: workers died again and again on the same task.
+    """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs: expected at least 1, got {jobs}")
+    jobs = jobs or cores()
+    if scheduler:
+        with _connected(scheduler) as client:
+            yield _on(client)
+    elif jobs == 1:
+        yield map
+    else:
+        with _local(jobs) as client:
+            yield _on(client)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _local(jobs: int) -> "Iterator[Client]":
+    """Processes of one thread each on this machine; nothing listens beyond it."""
+    import logging
+
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _connected(address: str) -> "Iterator[Client]":
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"scheduler: expected the address of a running Dask scheduler, got {address!r} "
+            f"({error}); start one with `dask scheduler`, and workers with `dask worker {address}`"
+        ) from error
+    with client:
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            raise ConnectionError(
+                f"scheduler: {address} has no worker; start some with `dask worker {address}`"
+            )
+        yield client
+
+
+def _on(client: "Client") -> Spread:
+    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        threads = sum(client.nthreads().values())
+        waiting: deque[Future] = deque()
+        try:
+            for item in items:
+                waiting.append(client.submit(function, item, pure=False))
+                if len(waiting) >= AHEAD * max(threads, 1):
+                    yield _result(client, waiting.popleft())
+            while waiting:
+                yield _result(client, waiting.popleft())
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    return run
+
+
+def _result(client: "Client", future: "Future") -> Any:
+    from distributed import KilledWorker
+
+    while True:
+        try:
+            return future.result(timeout=LOST_SECONDS)
+        except KilledWorker as error:
+            raise RuntimeError(
+                "workers died again and again on the same task, most likely for want of memory; "
+                "what is finished stays: run again with fewer jobs"
+            ) from error
+        except TimeoutError as error:
+            if future.done():  # the task's own
+                raise
+            if not client.nthreads():
+                raise RuntimeError(
+                    "no worker is left; what is finished stays: run again, with fewer jobs if "
+                    "memory is short"
+                ) from error

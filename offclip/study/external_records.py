@@ -1,0 +1,147 @@
+"""Evidence records of a model on a published set, and both protocols side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from offclip.evaluation import Record, commit_of_code, device_name, percentile_interval
+from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO, POOLED, PublishedNumbers
+from offclip.study.external_corrected import Corrected
+
+FIRST_PROMPT = "there is no finding"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """How evidence names a model.
+
+    Attributes:
+        variant: of the study, or the name of a checkpoint.
+        prompting: ``raw`` or ``prompted``; None: not known.
+        seed: of its run; None: not known.
+    """
+
+    variant: str
+    prompting: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What all records of one evaluation share."""
+
+    dataset: str
+    model: ModelName
+    head: str | None
+    config: str
+    minutes: float
+
+    def record(
+        self,
+        split: str,
+        key: tuple[str, str],
+        value: float,
+        n: int,
+        interval: tuple[float, float] | None = None,
+        method: str | None = None,
+        variant: str = "",
+    ) -> Record:
+        """A record of one number."""
+        return Record(
+            dataset=self.dataset,
+            split=split,
+            variant=variant or self.model.variant,
+            prompting=self.model.prompting,
+            head=self.head,
+            metric=key[0],
+            detail=key[1],
+            seed=self.model.seed,
+            value=float(value),
+            unit="",
+            interval=interval,
+            interval_method=method if interval else None,
+            n=n,
+            config=self.config,
+            commit=commit_of_code(),
+            device=device_name(),
+            minutes=self.minutes,
+        )
+
+
+def corrected_records(origin: Origin, split: str, found: Corrected) -> list[Record]:
+    """A record for each answer; with an interval where it was resampled."""
+    records = []
+    for key, (value, resampled) in found.answers.items():
+        interval, method = None, f"bootstrap over patients, {len(resampled)} resamples"
+        finite = resampled[np.isfinite(resampled)]  # a resample may be all alike, or lack a kind
+        if len(finite):
+            bounds = percentile_interval(value, finite)
+            interval = (bounds.low, bounds.high)
+        records.append(origin.record(split, key, value, found.counts[key], interval, method))
+    return records
+
+
+def published_records(
+    origin: Origin, numbers: PublishedNumbers, n: int, variant: str = ""
+) -> list[Record]:
+    """A record for each published number; the protocol has no intervals.
+
+    Args:
+        origin: of the evaluation.
+        numbers: of the published protocol.
+        n: images.
+        variant: if the pictures were not those that the corrected protocol saw.
+    """
+    return [
+        origin.record("test", key, value, n, variant=variant)
+        for key, value in numbers.values.items()
+    ]
+
+
+def side_by_side(records: Sequence[Record], normal: str = "") -> pd.DataFrame:
+    """Columns ``published`` and ``corrected``, a row for each question that one of them answers.
+
+    Args:
+        records: of one evaluation.
+        normal: the class that says normal in the published protocol, or "".
+    """
+    main = [each for each in records if each.split == "test"]
+    value = {(each.metric, each.detail): each.value for each in main}
+    count = {each.metric: each.n for each in reversed(main) if each.detail != "mean"}
+    prompts = [v for (m, d), v in value.items() if m == "normal_auc" and d != "mean"]
+    empty = float("nan")
+    units = [count[m] for m in ("normal_auc", "normal_auc_free", "pointing") if m in count]
+    rows: Mapping[str, tuple[float, float]] = {
+        "images | studies": (count.get(AUC, empty), units[0] if units else empty),
+        "normal: “there is no finding”": (
+            value.get((AUC, normal), empty), value.get(("normal_auc", FIRST_PROMPT), empty),
+        ),
+        "normal: worst prompt": (empty, min(prompts, default=empty)),
+        "normal: mean of the prompts": (empty, value.get(("normal_auc", "mean"), empty)),
+        "normal: minus the finding scores": (
+            empty, next((v for (m, _), v in value.items() if m == "normal_auc_free"), empty),
+        ),
+        "classes in the mean": (_classes(main, AUC), _classes(main, "abnormal_auc_pos")),
+        "mean AUC (published: normal among them)": (
+            value.get((AUC, MACRO), empty), value.get(("abnormal_auc_pos", "mean"), empty),
+        ),
+        "mean AUC, minus “there is no X”": (
+            empty, value.get(("abnormal_auc_pnc", "mean"), empty),
+        ),
+        "mean accuracy | balanced, of normality": (
+            value.get((ACCURACY, MACRO), empty),
+            value.get(("normal_balanced_accuracy", "mean"), empty),
+        ),
+        "pooled AUC": (value.get((POOLED[0], "all classes"), empty), empty),
+        "pointing": (empty, value.get(("pointing", "mean"), empty)),
+        "pointing of a blind guess": (empty, value.get(("pointing_chance", "mean"), empty)),
+    }  # fmt: skip
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["published", "corrected"])
+    return table[table.notna().any(axis=1)]
+
+
+def _classes(records: Sequence[Record], metric: str) -> float:
+    named = [r for r in records if r.metric == metric and not r.detail.startswith((MACRO, "mean"))]
+    return float(len(named)) if named else float("nan")

@@ -1,0 +1,134 @@
+"""What differs between the published sets when a model is evaluated on them.
+
+Classes of OFF-CLIP's four sets are those of its ``validation.py``, prompts of VinDr-CXR too. Its
+other prompt files were not released: those of Open-I, ChestX-ray14 and ChestX-Det10 are CARZero's
+as its users hand them on, those of CheXpert and PadChest are the names of the labels (unverified).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from offclip.data.manifests import load_manifest
+from offclip.data.readers import (
+    READERS,
+    chestx_det10,
+    chestxray14,
+    chexpert,
+    openi_images,
+    padchest,
+    vindr,
+)
+from offclip.evaluation import Protocol
+from offclip.evaluation.published_protocol import ACCURACY, AUC, POOLED, PublishedSet
+
+VIEWS = ("mean", "max", "frontal")
+"""What a study's score is: mean or highest of its images, or mean of the frontal ones."""
+_NORMAL = "no finding"
+_CARZERO = {
+    "Effusion": "pleural effusion",
+    "Mass": "pulmonary mass",
+    "Nodule": "lung nodule",
+    "Emphysema": "pulmonary emphysema",
+    "Edema": "pulmonary edema",
+    "Consolidation": "pulmonary consolidation",
+    "Calcification": "tissue calcification",
+    "Fracture": "bone fracture",
+    "Pleural_Thickening": "pleural thickening",
+}
+_OPENI = {
+    "Infiltration": "lung infiltration",
+    "Fibrosis": "pulmonary fibrosis",
+    "Lung Lesion": "abnormal lesion",
+    "Granuloma": "lung granuloma",
+}
+_VINDR = (
+    "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Consolidation", "Edema",
+    "Emphysema", "Enlarged PA", "Infiltration", "Lung Opacity", "Nodule/Mass", "Pleural effusion",
+    "Pleural thickening", "Pneumothorax", "Lung tumor", "Pneumonia", vindr.NO_FINDING,
+)  # fmt: skip
+
+
+def _phrases(names: tuple[str, ...], renamed: Mapping[str, str]) -> dict[str, str]:
+    return {name: renamed.get(name, name.lower()) for name in names}
+
+
+PUBLISHED: Mapping[str, PublishedSet] = {
+    vindr.DATASET: PublishedSet(
+        _phrases(_VINDR, {}), normal=vindr.NO_FINDING, drops_unlabelled=True
+    ),
+    openi_images.DATASET: PublishedSet(
+        _phrases(
+            (*openi_images.TERMS, openi_images.NO_FINDING),
+            {**_CARZERO, **_OPENI, openi_images.NO_FINDING: _NORMAL},
+        ),
+        normal=openi_images.NO_FINDING,
+        prefix=openi_images.PUBLISHED,
+    ),
+    chexpert.DATASET: PublishedSet(_phrases(chexpert.CLASSES, {}), normal=chexpert.NO_FINDING),
+    padchest.DATASET: PublishedSet({}, normal=padchest.NORMAL, metrics=(AUC, ACCURACY, *POOLED)),
+    chestxray14.DATASET: PublishedSet(
+        _phrases(
+            tuple(load_manifest(chestxray14.DATASET).prompts),
+            {**_CARZERO, "Infiltration": "pulmonary infiltration"},
+        ),
+        metrics=(AUC,),
+    ),
+    chestx_det10.DATASET: PublishedSet(_phrases(chestx_det10.CLASSES, _CARZERO), metrics=(AUC,)),
+}
+"""MIMIC-CXR and MS-CXR have no published zero-shot classification to repeat."""
+
+
+@dataclass(frozen=True)
+class CorrectedSet:
+    """What the corrected protocol asks of one set beside its manifest's classes and prompts.
+
+    Attributes:
+        asked: findings and normality prompts.
+        beside: labels that are no findings; their classes are reported, and a second mean.
+        normal_rules: name of another rule of normality → the label that it gives.
+        also_frontal: the frontal images alone are measured as well.
+    """
+
+    asked: Protocol
+    beside: Mapping[str, str] = field(default_factory=dict)
+    normal_rules: Mapping[str, str] = field(default_factory=dict)
+    also_frontal: bool = False
+
+    @property
+    def prompts(self) -> list[str]:
+        """Everything that has to be scored."""
+        return list(dict.fromkeys([*self.asked.prompts, *Protocol(self.beside, []).prompts]))
+
+
+def corrected_set(dataset: str, *, min_positives: int = 10) -> CorrectedSet:
+    """The corrected protocol of a set, from its manifest.
+
+    Raises:
+        ValueError: no set that has a reader; names the nearest manifest.
+    """
+    manifest = load_manifest(dataset)
+    if dataset not in READERS:
+        raise ValueError(f"dataset: expected one of {', '.join(READERS)}; got {dataset!r}")
+    phrases = {n: p for n, p in manifest.prompts.items() if n != manifest.normal_label}
+    asked = Protocol(phrases, manifest.normal_prompts, min_positives)
+    if dataset == padchest.DATASET:
+        beside = {n: p for n, p in phrases.items() if n in padchest.NOT_DISEASES}
+        kept = {n: p for n, p in phrases.items() if n not in beside}
+        return CorrectedSet(replace(asked, phrases=kept), beside)
+    if dataset == openi_images.DATASET:
+        rules = {"published rule": openi_images.PUBLISHED + openi_images.NO_FINDING}
+        return CorrectedSet(asked, normal_rules=rules, also_frontal=True)
+    return CorrectedSet(asked)
+
+
+def with_normality(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with ``is_normal``; where reports tell it, by the label "No Finding" of their labeller.
+
+    Args:
+        rows: of a reader.
+    """
+    if "is_normal" in rows:
+        return rows
+    return rows.assign(is_normal=[own.get("No Finding") == 1 for own in rows["labels"]])

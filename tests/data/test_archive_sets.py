@@ -1,0 +1,86 @@
+"""Every published set, from a rehearsal of its layout to records and pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offclip.data.archive import curate_archive, scaled_boxes
+from offclip.data.cache import ImageCache
+from offclip.data.manifests import load_manifest
+from offclip.data.pictures import read_grey
+from offclip.data.readers import READERS
+from offclip.rehearsal import rehearse
+from offclip.squares import published_square
+
+
+@pytest.fixture(scope="module", params=sorted(READERS))
+def curated(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    root = rehearse(request.param, folder / "root", studies=24, size=64)
+    return request.param, root, curate_archive(request.param, root, folder / "out")
+
+
+def test_every_row_is_kept_or_has_its_reason(curated):
+    name, root, made = curated
+    rows, found = READERS[name](root)
+    records, counts = made.records, made.counts
+    left_out = pd.read_parquet(made.folder / "left_out.parquet")
+    assert counts["listed"] == len(rows) == len(records) + len(left_out)
+    assert not set(records["image"]) & set(left_out["image"])
+    assert (left_out["reason"] != "").all() and found.items() <= counts.items()
+    assert sum(each["images"] for each in counts["splits"].values()) == len(records)
+    assert (records["dataset"] == name).all()
+    assert (records["access"] == load_manifest(name).access).all()
+
+
+def test_labels_and_pictures_are_those_of_the_image(curated):
+    name, root, made = curated
+    rows = READERS[name](root)[0].set_index("image")
+    records = made.records.sample(frac=1, random_state=0)
+    pictures = ImageCache.read(made.folder).rows(list(records["image"]))[:]
+    for record, picture in zip(records.head(8).itertuples(), pictures, strict=False):
+        row, grey = rows.loc[record.image], read_grey(root / record.image)
+        assert record.labels == row["labels"] and record.study_id == row["study_id"]
+        assert grey.shape == (record.height, record.width)
+        assert (picture == published_square(grey)).all()
+        assert "is_normal" not in rows or record.is_normal == row["is_normal"]
+
+
+def test_boxes_lie_in_their_picture(curated):
+    _name, _root, made = curated
+    for record in made.records.itertuples():
+        for box in record.boxes:
+            assert 0 <= box["x_min"] < box["x_max"] <= record.width + 1e-6
+            assert 0 <= box["y_min"] < box["y_max"] <= record.height + 1e-6
+
+
+def test_boxes_are_scaled_to_the_file():
+    row = pd.Series(
+        {
+            "width": 512, "height": 256, "box_width": 1024, "box_height": 1024,
+            "boxes": [{"label": "A", "x_min": 10.0, "y_min": 20.0, "x_max": 30.0, "y_max": 40.0}],
+        }
+    )  # fmt: skip
+    assert scaled_boxes(row) == [
+        {"label": "A", "x_min": 5.0, "y_min": 5.0, "x_max": 15.0, "y_max": 10.0}
+    ]
+
+
+def test_open_text_has_prompts_when_a_classifier_judges_them(tmp_path):
+    mimic = rehearse("mimic_cxr", tmp_path / "mimic", studies=40, size=32)
+    curate_archive("mimic_cxr", mimic, tmp_path / "judge")
+    root = rehearse("openi", tmp_path / "openi", studies=20, size=32)
+    plain = curate_archive("openi", root, tmp_path / "plain").records
+    assert plain["sentences"].map(len).gt(0).any() and not plain["prompts"].map(len).any()
+    judge = tmp_path / "judge" / "classifier.json"
+    judged = curate_archive("openi", root, tmp_path / "judged", classifier=judge).records
+    assert judged["prompts"].map(len).gt(0).any()
+    assert judged["is_normal"].equals(plain["is_normal"])
+    assert not np.isnan(np.concatenate(judged["prompt_abnormal"].tolist())).any()
+
+
+def test_a_wrong_name_or_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="dataset: expected one of .*did you mean 'vindr_cxr'"):
+        curate_archive("vindr", tmp_path, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="root: expected the folder of your copy of openi"):
+        curate_archive("openi", tmp_path / "nothing", tmp_path / "out")

@@ -1,0 +1,223 @@
+"""All files of an open set from a server to a folder that check and curate take."""
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import tarfile
+import zipfile
+
+import pytest
+from PIL import Image
+
+from offclip.cli import fetch as command
+from offclip.data import fetch, load_manifest
+from offclip.data.download import Patience
+from offclip.data.fetch_set import PAUSE, fetch_set
+from offclip.data.manifests import Download, parse_manifest
+from offclip.data.readers import READERS
+from tests.data.synthetic import pack, report_xml
+from tests.data.web import Reply, Web
+
+module = sys.modules["offclip.data.fetch"]
+STUDIES = 12
+
+
+@pytest.fixture
+def web(monkeypatch, tmp_path):
+    """Open-I's two archives, from our own words and pictures, and a zip without a checksum."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Web()
+    texts = {
+        f"{n}.xml": report_xml(n, findings="Clear.", majors=("normal",)) for n in range(STUDIES)
+    }
+    pack(tmp_path / "reports.tgz", texts, "ecgen-radiology")
+    server.files["reports"] = (tmp_path / "reports.tgz").read_bytes()
+    pictures = {f"CXR{n}_1.png": picture(n) for n in range(STUDIES)} | {"Thumbs.db": b"windows"}
+    server.files["images"] = tarred(pictures)
+    server.files["more"] = zipped({"test_data/36204.png": picture(9)})
+    yield server
+    server.close()
+
+
+def picture(number):
+    with io.BytesIO() as file:
+        Image.new("RGB", (40 + number, 50), (number, number, number)).save(file, "PNG")
+        return file.getvalue()
+
+
+def tarred(files):
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, content in files.items():
+                member = tarfile.TarInfo(f"./{name}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        return packed.getvalue()
+
+
+def zipped(files):
+    with io.BytesIO() as packed:
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return packed.getvalue()
+
+
+@pytest.fixture
+def manifest(web):
+    images, reports = web.files["images"], web.files["reports"]
+    known = {"md5": hashlib.md5(images).hexdigest(), "bytes": len(images)}
+    downloads = (
+        Download("NLMCXR_reports.tgz", web.url("reports"), hashlib.sha256(reports).hexdigest()),
+        Download("NLMCXR_png.tgz", web.url("images"), **known, unpack=True),
+        Download("more.zip", web.url("more"), unpack=True),
+    )
+    return manifest_of(downloads)
+
+
+def manifest_of(downloads):
+    facts = dict.fromkeys(("title", "licence", "licence_url", "citation"), "x")
+    made = parse_manifest({"name": "openi", "access": "open-no-derivatives", **facts})
+    return type(made)(**{**vars(made), "downloads": downloads})
+
+
+@pytest.fixture
+def run(manifest, tmp_path):
+    """Fetch into one folder; returns it, the lines reported and the seconds waited."""
+
+    def again(downloads=None):
+        lines, waits = [], []
+        chosen = manifest if downloads is None else manifest_of(downloads)
+        patience = Patience(tries=2, sleep=waits.append)
+        root = fetch_set(chosen, tmp_path / "set", report=lines.append, patience=patience)
+        return root, lines, waits
+
+    return again
+
+
+def names(root):
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def test_from_the_server_to_the_reader(web, run):
+    root, lines, waits = run()
+    assert waits == [0, PAUSE, PAUSE] and len(web.asked) == 3
+    rows, counts = READERS["openi"](root)
+    assert counts["reports"] == counts["images"] == STUDIES
+    assert all((root / image).is_file() for image in rows["image"])
+    assert (root / "more" / "test_data" / "36204.png").read_bytes() == picture(9)
+    assert not [name for name in names(root) if ".part" in name or "unpacking" in name]
+    assert sum("unverified; sha256 of what came: " in line for line in lines) == 1
+    note = json.loads((root / "more.zip.json").read_text())
+    assert note["sha256"] == hashlib.sha256(web.files["more"]).hexdigest() and not note["published"]
+
+
+def test_a_second_run_asks_for_nothing(web, run):
+    root, _, _ = run()
+    before, asked = names(root), len(web.asked)
+    (root / "NLMCXR_png.tgz").unlink()  # unpacked, so no longer needed
+    _, lines, _ = run()
+    assert len(web.asked) == asked and names(root) == [n for n in before if n != "NLMCXR_png.tgz"]
+    assert lines == ["NLMCXR_png.tgz: unpacked before, the archive is gone; not fetched again"]
+
+
+def test_what_failed_goes_on(web, run, tmp_path):
+    web.replies.extend([Reply(), Reply(cut=100), Reply(cut=0), Reply(cut=0)])
+    with pytest.raises(ConnectionError, match="what came is kept: run again to go on"):
+        run()
+    assert {"NLMCXR_reports.tgz", "NLMCXR_png.tgz.part"} < set(names(tmp_path / "set"))
+    web.replies.clear()
+    run()
+    assert [name for name, _ in web.asked].count("reports") == 1
+    assert web.starts()[-2] == 100
+
+
+def test_a_damaged_copy_is_fetched_again_and_a_changed_original_refused(web, run):
+    root, _, _ = run()
+    good = (root / "more.zip").read_bytes()
+    (root / "more.zip").write_bytes(good[:-1])
+    run()
+    assert (root / "more.zip").read_bytes() == good
+    (root / "more.zip").unlink()
+    (root / "more" / "test_data" / "36204.png").unlink()
+    (root / "more" / "test_data").rmdir()
+    (root / "more").rmdir()
+    web.files["more"] = zipped({"test_data/36204.png": picture(10)})
+    with pytest.raises(ValueError, match=r"more\.zip: checksum mismatch"):
+        run()
+    assert not (root / "more.zip").exists()
+
+
+@pytest.mark.parametrize("wrong", [b"<html>", {"../../x.png": b"x"}], ids=["page", "traversal"])
+def test_an_archive_that_nobody_vouches_for_and_cannot_be_unpacked_is_removed(wrong, web, run):
+    good = web.files["more"]
+    web.files["more"] = wrong if isinstance(wrong, bytes) else zipped(wrong)
+    with pytest.raises(ValueError, match="damaged|leads out"):
+        run()
+    web.files["more"] = good
+    root, _, _ = run()
+    assert (root / "more" / "test_data" / "36204.png").is_file()
+
+
+def test_a_published_digest_that_differs(web, run, tmp_path):
+    wrong = Download("a.tgz", web.url("images"), md5="0" * 32, unpack=True)
+    with pytest.raises(ValueError, match=r"a\.tgz: checksum mismatch .*expected md5:000.* but got"):
+        run((wrong,))
+    assert names(tmp_path / "set") == []
+
+
+def ask(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    options = parser.parse_args(arguments)
+    return options.call(options)
+
+
+def test_the_command_says_what_comes_next(manifest, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys.modules["offclip.data.fetch_set"], "PAUSE", 0.0)
+    monkeypatch.setattr(module, "load_manifest", lambda _: manifest)
+    assert not ask("fetch", "openi", "--cache", str(tmp_path / "cache"))
+    *_, path, check, curate = capsys.readouterr().out.splitlines()
+    assert path == str(tmp_path / "cache" / "openi") and (tmp_path / "cache" / "openi").is_dir()
+    assert check.endswith(f"python -m offclip check openi --root {path}")
+    assert f"python -m offclip curate openi --root {path}" in curate
+    with pytest.raises(ValueError, match="local: expected none"):
+        fetch("openi", local=path)
+
+
+@pytest.mark.parametrize("name", ["mimic_cxr", "vindr_cxr", "chexpert", "padchest", "ms_cxr"])
+def test_sets_that_ask_to_sign_are_never_fetched(name):
+    with pytest.raises(ValueError, match="never fetched here") as caught:
+        fetch(name)
+    manifest = load_manifest(name)
+    assert manifest.how_to_get.splitlines()[0] in str(caught.value)
+    assert manifest.licence_url in str(caught.value)
+    assert f"python -m offclip check {name} --root FOLDER" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["openi", "nih_chestxray14", "chestx_det10"])
+def test_downloads_of_the_shipped_manifests(name):
+    downloads = load_manifest(name).downloads
+    assert len({each.file for each in downloads}) == len({each.url for each in downloads})
+    for each in downloads:
+        assert each.unpack or each.digest
+        assert len(each.sha256) in (0, 64) and len(each.md5) in (0, 32)
+        assert each.url.startswith("https://") or not each.digest
+    unknown = [each.file for each in downloads if not each.digest or not each.bytes]
+    assert unknown == (["train_data.zip", "test_data.zip"] if name == "chestx_det10" else [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"file": "../a", "url": "https://x"}, "plain file name"),
+        ({"file": "a", "url": "file:///etc/passwd"}, "http"),
+        ({"file": "a", "url": "https://x", "size": 3}, "did you mean"),
+    ],
+)
+def test_wrong_downloads_are_named(wrong, message):
+    facts = dict.fromkeys(("title", "licence", "licence_url", "citation"), "x")
+    with pytest.raises(ValueError, match=f"downloads.*{message}"):
+        parse_manifest({"name": "a", "access": "open", **facts, "downloads": [wrong]})
