@@ -40,9 +40,7 @@ def _has_magic(file: BinaryIO) -> bool:
     return start[MAGIC_AT:] == MAGIC
 
 
-def read_dicom(
-    path: str | Path, *, scaling: str = "window"
-) -> UInt8[np.ndarray, "height width"]:
+def read_dicom(path: str | Path, *, scaling: str = "window") -> UInt8[np.ndarray, "height width"]:
     """The picture of a DICOM file in 8 bits.
 
     Every transfer syntax is read for which pydicom has a decoder, pylibjpeg's among them. Files
@@ -56,9 +54,9 @@ def read_dicom(
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: an unknown scaling; not one grey picture, a compression without decoder, values that make no
-            picture, more than ``MAX_PIXELS``, or a damaged file. The message names the file and
-            quotes no text of its header.
+        ValueError: an unknown scaling; not one grey picture, a compression without decoder, values
+            that make no picture, more than ``MAX_PIXELS``, or a damaged file. The message names
+            the file and quotes no text of its header.
     """
     if scaling not in ("window", "max"):
         raise ValueError(f"scaling: expected window or max, got {scaling!r}")
@@ -93,7 +91,7 @@ def number(header: Any, name: str) -> int:
     """A whole number of the header; refused where it is none."""
     value = header.get(name)
     if not isinstance(value, int):
-        raise RefusedImage(f"expected a number as {name}, got none")
+        raise RefusedImage(f"expected a number as {name}, got none; its header is damaged")
     return value
 
 
@@ -114,7 +112,8 @@ def _decoded(header: Any) -> Shaped[np.ndarray, "height width"]:
             f'no decoder for {syntax.name} is installed: pip install "offclip[dicom]"'
         )
     _check_length(header, syntax)
-    pixels, _ = decoder.as_array(header, raw=True, allow_excess_frames=False)
+    only: Any = {"raw": True, "allow_excess_frames": False}
+    pixels, _ = decoder.as_array(header, **only)
     if pixels.shape != (header.Rows, header.Columns):
         raise RefusedImage(f"its pixels are of shape {pixels.shape}, not as its header says")
     return pixels

@@ -162,7 +162,8 @@ class _Transfer:
             known = json.loads(self._known_at.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        if not isinstance(known, dict) or known.get("url") != url:
+        complete = isinstance(known, dict) and {"url", "total", "etag", "modified"} <= known.keys()
+        if not complete or known["url"] != url:
             return {}
         return known if self.verified or _validator(known) else {}
 

@@ -52,8 +52,8 @@ def image_facts(path: str | Path) -> ImageFacts:
 
     DICOM: the view position; where it is missing, a patient orientation towards front or back along
     the rows is a lateral view; where that is missing too, the series description, if it has exactly
-    one of the words PA, AP and LAT or LATERAL. PNG and JPEG know no view, only the EXIF
-    orientation.
+    one of the words PA, AP and LAT or LATERAL. PNG and JPEG know no view, only the EXIF orientation
+    (of a PNG, if it stands before the pixels).
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -63,20 +63,22 @@ def image_facts(path: str | Path) -> ImageFacts:
         with opened_image(path, "a DICOM file") as file:
             return _dicom_facts(read_header(file, _ELEMENTS)[1])
     with opened_image(path, IMAGE) as file, open_picture(file) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation)
+        # Pillow would decode a PNG to look behind its pixels
+        known = image.format != "PNG" or "exif" in image.info
+        turned = image.getexif().get(ExifTags.Base.Orientation) if known else None
         return ImageFacts("", turned in _ON_ITS_SIDE, *image.size)
 
 
 def _dicom_facts(header: Any) -> ImageFacts:
     rows, columns = _directions(header.get("PatientOrientation"))
-    position = str(header.get("ViewPosition") or "").strip().upper()
     across = rows in ("A", "P") and columns in ("H", "F")
-    view: View = _VIEWS.get(position, "")
-    if position and across and view != "LATERAL":
-        view = ""
-    if not position:
+    position = str(header.get("ViewPosition") or "").strip().upper()
+    if position:
+        view = _VIEWS.get(position, "")
+        view = "" if across and view != "LATERAL" else view
+    elif rows:
         view = "LATERAL" if across else ""
-    if not position and not rows:
+    else:
         view = _described(str(header.get("SeriesDescription") or ""))
     return ImageFacts(view, rows in ("H", "F"), number(header, "Columns"), number(header, "Rows"))
 

@@ -52,7 +52,10 @@ def window_grey(
     )
 
     def grey(values: np.ndarray) -> np.ndarray:
-        shown = np.clip(voi(modality(values.astype(np.float64))), 0, 1)
+        scaled = modality(values.astype(np.float64))
+        if not np.isfinite(scaled).all():
+            raise RefusedImage("its values are not finite when they are rescaled")
+        shown = np.clip(voi(scaled), 0, 1)
         shown = np.rint(255 * (1 - shown if inverted else shown)).astype(np.uint8)
         shown[_within(values, padding)] = 0
         return shown
@@ -95,8 +98,13 @@ def _modality(header: Any) -> _Values:
     if header.get("ModalityLUTSequence"):
         first, entries = _table(header, header.ModalityLUTSequence[0])
         return lambda values: entries[_positions(values, first, len(entries))]
-    slope = _number(header, "RescaleSlope", 1.0)
-    intercept = _number(header, "RescaleIntercept", 0.0)
+    slope, intercept = _number(header, "RescaleSlope"), _number(header, "RescaleIntercept")
+    if slope == 0:
+        raise RefusedImage("expected a RescaleSlope other than 0")
+    return _line(1.0 if slope is None else slope, intercept or 0.0)
+
+
+def _line(slope: float, intercept: float) -> _Values:
     return lambda values: values * slope + intercept
 
 
@@ -107,11 +115,14 @@ def _voi(header: Any) -> _Values | None:
         # its own ends: descriptors promise 16 bits of tables that use 12
         fractions = _scale(entries.min(), entries.max())(entries)
         return lambda values: fractions[_positions(values, first, len(entries))]
-    center = _number(header, "WindowCenter", None)
-    width = _number(header, "WindowWidth", None)
+    center, width = _number(header, "WindowCenter"), _number(header, "WindowWidth")
     if center is None or width is None:
         return None
-    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
+    return _window(center, width, str(header.get("VOILUTFunction") or "LINEAR").strip().upper())
+
+
+def _window(center: float, width: float, function: str) -> _Values:
+    """C.11.2.1.2 and C.11.2.1.3; LINEAR is of whole numbers, both ends inside."""
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         raise RefusedImage("expected the window function LINEAR, LINEAR_EXACT or SIGMOID")
     if width <= 0 or (width < 1 and function == "LINEAR"):
@@ -120,9 +131,8 @@ def _voi(header: Any) -> _Values | None:
         )
     if function == "SIGMOID":
         return lambda values: expit(4 * (values - center) / width)
-    if function == "LINEAR":  # C.11.2.1.2.1: whole numbers, both ends inside
-        center, width = center - 0.5, width - 1
-    return _scale(center - width / 2, center + width / 2)
+    low, high = center - width / 2, center + width / 2
+    return _scale(low, high - 1) if function == "LINEAR" else _scale(low, high)
 
 
 def _scale(low: float, high: float) -> _Values:
@@ -184,13 +194,13 @@ def _positions(values: np.ndarray, first: int, count: int) -> np.ndarray:
     return np.clip(np.rint(values) - first, 0, count - 1).astype(np.intp)
 
 
-def _number(header: Any, name: str, default: float | None) -> float | None:
-    """A number of the header, the first of several; the default where it has none."""
+def _number(header: Any, name: str) -> float | None:
+    """A number of the header, the first of several, if it has one."""
     value = header.get(name)
     if value is not None and not isinstance(value, (str, float, int)):
         value = value[0] if len(value) else None
     if value is None or value == "":
-        return default
+        return None
     if not np.isfinite(float(value)):
         raise RefusedImage(f"expected a finite number as {name}, got {float(value)}")
     return float(value)

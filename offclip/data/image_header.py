@@ -26,7 +26,7 @@ class BoundedFile:
     text of gigabytes. Radiographs have some hundred elements; the longest are lookup tables.
     """
 
-    READS, LENGTH = 50_000, 1_000_000
+    READS, LENGTH = 20_000, 600_000
 
     def __init__(self, file: BinaryIO | BytesIO, size: int):
         self._file, self._size, self._reads, self._header = file, size, 0, True
@@ -69,11 +69,16 @@ def read_header(file: BinaryIO, names: Sequence[str]) -> tuple[BoundedFile, Any]
         The file to read the pixels from, and the elements as a pydicom dataset.
 
     Raises:
-        RefusedImage: a header beyond any radiograph's.
+        RefusedImage: a header beyond any radiograph's, or no pydicom to read it with.
         Exception: whatever pydicom raises for a damaged one.
     """
-    from pydicom import dcmread
-    from pydicom.datadict import tag_for_keyword
+    try:
+        from pydicom import dcmread
+        from pydicom.datadict import tag_for_keyword
+    except ImportError:
+        raise RefusedImage(
+            'pydicom is needed to read it: pip install "offclip[data,dicom]"'
+        ) from None
 
     tags: list[Any] = [tag_for_keyword(name) for name in names]
     bounded = BoundedFile(file, os.fstat(file.fileno()).st_size)

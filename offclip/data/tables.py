@@ -50,8 +50,8 @@ def read_table(
         optional: that are read if they are there.
 
     Raises:
-        ValueError: damaged or no table, a column is missing or there twice, or a line has too few
-            or too many values; names the file and the line.
+        ValueError: damaged or no table, no rows, a column is missing or there twice, or a line has
+            too few or too many values; names the file and the line.
     """
     reader = None
     try:
@@ -71,13 +71,11 @@ def read_table(
         raise ValueError(
             f"{path}{where}: damaged, or no table in UTF-8 ({error}); download it again"
         ) from error
-    values = zip(*rows, strict=True) if rows else [()] * len(places)
+    if not rows:
+        raise ValueError(f"{path}: expected rows, got the header alone; download it again")
+    values = zip(places, zip(*rows, strict=True), strict=False)
     return pd.DataFrame(
-        {
-            name: [value.strip() for value in column]
-            for name, column in zip(places, values, strict=False)
-        },
-        dtype=str,
+        {name: [value.strip() for value in column] for name, column in values}, dtype=str
     )
 
 

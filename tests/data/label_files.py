@@ -21,7 +21,7 @@ _SECONDS = 300
 
 
 def label_file(name: str, folder: Path, *, called: str = "") -> Path:
-    """Put a real file, such as ``BBox_List_2017.csv.gz``, into a folder; skip if it is not to be had."""
+    """Put a real file, such as ``BBox_List_2017.csv.gz``, into a folder; skip if there is none."""
     source = load_manifest("openi_reports").sources[0]
     target = folder / (called or name)
     folder.mkdir(parents=True, exist_ok=True)

@@ -139,9 +139,7 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
     left_out = pd.read_parquet(tmp_path / "out" / "left_out.parquet").set_index("study_id")
     assert left_out["reason"]["50000013"] == "unreadable_image"
     assert "s50000013" in left_out["error"]["50000013"]
-    with pytest.raises(
-        ValueError, match="strict: 6 images would be left out; the first: .*report"
-    ):
+    with pytest.raises(ValueError, match="strict: 6 images would be left out; the first: .*report"):
         curate_archive("mimic_cxr", root, tmp_path / "strict", strict=True)
 
 

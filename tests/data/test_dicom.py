@@ -1,5 +1,6 @@
 """DICOM files: grey as the standard and pydicom have it, and as the published code has it."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -56,15 +57,18 @@ def test_windows_are_pydicoms(function, dtype, tmp_path):
     for kind in ("MONOCHROME1", "MONOCHROME2"):
         bits = 8 if dtype.endswith("8") else 12
         low, high = (0, 2**bits) if dtype[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+        slope = round(generator.uniform(0.5, 3), 3)
+        intercept = round(generator.uniform(-900, 100), 2)
+        center = round(slope * generator.uniform(low, high) + intercept, 1)
         path = write(
             tmp_path / "a.dcm",
             generator.integers(low, high, (32, 32)).astype(dtype),
             kind=kind,
             BitsStored=bits,
             HighBit=bits - 1,
-            RescaleSlope=round(generator.uniform(0.5, 3), 3),
-            RescaleIntercept=round(generator.uniform(-100, 100) - low, 2),
-            WindowCenter=[round(generator.uniform(-20, 20), 1), 3],
+            RescaleSlope=slope,
+            RescaleIntercept=intercept,
+            WindowCenter=[center, 3],
             WindowWidth=[round(generator.uniform(20, 2000), 1), 5],
             **({"VOILUTFunction": function} if function else {}),
         )
@@ -220,6 +224,8 @@ COLOUR = np.zeros((8, 8, 3), np.uint8)
             "expected a window width",
         ),
         ({"WindowCenter": 9, "WindowWidth": "inf"}, "expected a finite number as WindowWidth"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 5}, "expected a RescaleSlope other than 0"),
+        ({"RescaleSlope": "9e307", "RescaleIntercept": 0}, "not finite when they are rescaled"),
         ({"RescaleSlope": "nan"}, "expected a finite number as RescaleSlope, got nan"),
         ({"RescaleIntercept": "-inf"}, "expected a finite number as RescaleIntercept"),
         (
@@ -253,7 +259,7 @@ def test_cut_and_foreign_files_are_refused(tmp_path):
         ("head.dcm", whole[:140], "expected a number as Rows, got none"),
         ("none.dcm", whole[: whole.index(b"\xe0\x7f\x10\x00")], "expected pixels of integers"),
         ("bare.dcm", whole[132:], "expected DICM after 128 bytes"),
-        ("zero.dcm", b"", "got 0; download it again"),
+        ("zero.dcm", b"", "expected a file of 1 to .*, got 0"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name}: {message}"):
@@ -276,3 +282,10 @@ def test_a_missing_decoder_is_named_with_its_remedy(tmp_path, monkeypatch):
     (tmp_path / "b.dcm").write_bytes(raw)
     with pytest.raises(ValueError, match="b.dcm: expected a transfer syntax that pydicom reads"):
         read_dicom(tmp_path / "b.dcm")
+
+
+def test_a_missing_pydicom_is_named_with_its_remedy(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.dcm", RAMP)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(ValueError, match=r'a.dcm: pydicom is needed.*"offclip\[data,dicom\]"'):
+        read_grey(path)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import numpy as np
-import pooch
 import pytest
+import requests
 
 from offclip.data import download as module
 from offclip.data.download import Patience, download
@@ -144,6 +144,14 @@ def test_all_came_but_the_process_died_before_the_end(web, tmp_path, patience):
     assert len(web.asked) == asked
 
 
+@pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"url": "http://elsewhere/set.tgz"}'])
+def test_a_part_of_unknown_origin_is_not_continued(note, web, tmp_path, patience):
+    (tmp_path / "set.tgz.part").write_bytes(b"of something else")
+    (tmp_path / "set.tgz.part.json").write_text(note.replace("http://elsewhere", web.url("")[:-1]))
+    target = download(web.url("set.tgz"), tmp_path / "set.tgz", patience=patience)
+    assert target.read_bytes() == content(0) and web.starts() == [0]
+
+
 def test_without_ranges_it_begins_anew(web, tmp_path, patience):
     web.replies.append(Reply(cut=100_000))
     web.always = Reply(ranges=False)
@@ -243,9 +251,11 @@ def test_an_archive_is_not_unzipped_on_the_way(web, tmp_path, patience):
 def test_another_size_is_refused_before_it_is_read(web, tmp_path, patience):
     with pytest.raises(ConnectionError, match="expected 299999 bytes, the server offers 300000"):
         download(web.url("set.tgz"), tmp_path / "set.tgz", size=BYTES - 1, patience=patience)
-    web.always = Reply(length=False)
-    with pytest.raises(ConnectionError, match="expected 299999 bytes, got more; not kept"):
-        download(web.url("set.tgz"), tmp_path / "set.tgz", size=BYTES - 1, patience=patience)
+    web.always = Reply(length=False, stall=BYTES)  # it is left before it falls silent
+    brief = Patience(tries=1, timeouts=(5.0, 0.5))
+    with pytest.raises(ConnectionError, match="expected 150000 bytes, got more; not kept"):
+        download(web.url("set.tgz"), tmp_path / "set.tgz", size=BYTES // 2, patience=brief)
+    web.always = Reply()
     assert left(tmp_path) == ["set.tgz.part.json"]
     assert download(
         web.url("set.tgz"), tmp_path / "set.tgz", size=BYTES, patience=patience
@@ -284,10 +294,20 @@ def test_a_disk_that_fills_up_keeps_what_came(web, tmp_path, patience, monkeypat
     assert download(web.url("set.tgz"), tmp_path / "set.tgz", patience=patience).exists()
 
 
+def test_a_library_that_does_not_see_the_cut(web, tmp_path, patience, monkeypatch):
+    get = requests.get
+
+    def trusting(*arguments, **options):
+        reply = get(*arguments, **options)
+        reply.raw.enforce_content_length = False
+        return reply
+
+    monkeypatch.setattr(requests, "get", trusting)
+    web.replies.append(Reply(cut=100_000))
+    target = download(web.url("set.tgz"), tmp_path / "set.tgz", patience=patience)
+    assert target.read_bytes() == content(0) and web.starts() == [0, 100_000]
+
+
 def test_an_address_that_is_none(tmp_path, patience):
     with pytest.raises(ConnectionError, match="No host|Invalid URL"):
         download("http://", tmp_path / "set.tgz", patience=patience)
-
-
-def test_pooch_is_quiet():
-    assert pooch.get_logger().level >= 30

@@ -1,6 +1,7 @@
 """All files of an open set from a server to a folder that check and curate take."""
 
 import argparse
+import gzip
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from offclip.data.download import Patience
 from offclip.data.fetch_set import PAUSE, fetch_set
 from offclip.data.manifests import Download, parse_manifest
 from offclip.data.readers import READERS
+from tests.data.label_files import label_file
 from tests.data.synthetic import pack, report_xml
 from tests.data.web import Reply, Web
 
@@ -207,6 +209,23 @@ def test_downloads_of_the_shipped_manifests(name):
         assert each.url.startswith("https://") or not each.digest
     unknown = [each.file for each in downloads if not each.digest or not each.bytes]
     assert unknown == (["train_data.zip", "test_data.zip"] if name == "chestx_det10" else [])
+
+
+@pytest.mark.parametrize("name", ["Data_Entry_2017_v2020.csv", "BBox_List_2017.csv"])
+def test_digests_agree_with_another_copy_of_the_real_tables(name, tmp_path):
+    """That copy calls one column "Patient Gender"; NIH's own file says "Patient Sex"."""
+    downloads = {each.file: each for each in load_manifest("nih_chestxray14").downloads}
+    packed = label_file(f"{name}.gz", tmp_path)
+    content = gzip.decompress(packed.read_bytes()).replace(b"Patient Gender", b"Patient Sex", 1)
+    assert len(content) == downloads[name].bytes
+    assert hashlib.sha256(content).hexdigest() == downloads[name].sha256
+
+
+def test_both_manifests_of_the_reports_agree():
+    (reports, _) = load_manifest("openi").downloads
+    other = load_manifest("openi_reports")
+    assert (reports.file, reports.sha256) == (other.file, other.sha256)
+    assert reports.url in [source.location for source in other.sources]
 
 
 @pytest.mark.parametrize(

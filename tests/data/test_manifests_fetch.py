@@ -6,17 +6,21 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import pytest
 import yaml
 
 from offclip.data import SourceUnreachable, fetch, load_manifest
+from offclip.data.download import Patience
 from offclip.data.manifests import Manifest, Source, parse_manifest
 from offclip.data.openi import content_digest
 from offclip.phantom import FINDINGS
 from offclip.text import TextPermission
 from tests.data.synthetic import pack, reports
+from tests.data.web import Reply, Web
 
 module = sys.modules["offclip.data.fetch"]
 
@@ -145,6 +149,28 @@ def test_no_source_says_all_three_ways(world, monkeypatch):
     for way in ("pip download --no-deps pack==1.0", "http://127", "OFFCLIP_TEST_REPORTS", "local="):
         assert way in str(caught.value)
     assert not list((folder / "cache").glob("**/*.*"))
+
+
+def test_the_address_goes_on_where_it_was(world, monkeypatch):
+    folder, archive, _wheel = world
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(module.subprocess, "run", refuse)
+    brief = partial(Patience, tries=2, sleep=lambda _: None)
+    monkeypatch.setattr(sys.modules["offclip.data.download"], "Patience", brief)
+    web = Web()
+    try:
+        web.files["r.tgz"] = archive.read_bytes()
+        source = Source("url", web.url("r.tgz"))
+        manifest = replace(module.load_manifest("ours"), sources=(source,))
+        monkeypatch.setattr(module, "load_manifest", lambda _: manifest)
+        web.replies.extend([Reply(cut=500), Reply(cut=0), Reply(cut=0)])
+        with pytest.raises(SourceUnreachable, match="cut after 500 of .*run again to go on"):
+            fetch("ours", cache=folder / "cache")
+        path = fetch("ours", cache=folder / "cache")
+        assert path.read_bytes() == archive.read_bytes() and web.starts()[-1] == 500
+        assert [each.name for each in path.parent.iterdir()] == ["r.tgz"]
+    finally:
+        web.close()
 
 
 def test_time_limit_counts_as_unreachable(world, monkeypatch):

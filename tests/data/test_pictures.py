@@ -1,10 +1,11 @@
 """Image files: grey, square, and clear words about what cannot be read."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from offclip.data.pictures import read_picture
+from offclip.data.pictures import read_grey, read_picture
 
 
 def test_a_picture_becomes_square_and_keeps_its_shape(tmp_path):
@@ -22,23 +23,71 @@ def test_colour_becomes_grey(tmp_path):
     np.testing.assert_array_equal(read_picture(path, 4), 100)
 
 
+def test_palettes_and_transparency_become_grey(tmp_path):
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for mode, options in (("P", {"transparency": 3}), ("LA", {}), ("RGBA", {}), ("L", {})):
+        path = tmp_path / f"{mode}.png"
+        image = Image.fromarray(grey).convert(mode)
+        if mode in ("LA", "RGBA"):
+            image.putalpha(7)
+        image.save(path, **options)
+        np.testing.assert_array_equal(read_grey(path), grey)
+    Image.fromarray(grey > 31).save(tmp_path / "1.png")
+    np.testing.assert_array_equal(read_grey(tmp_path / "1.png"), 255 * (grey > 31))
+
+
+@pytest.mark.parametrize(
+    ("highest", "white"), [(200, 255), (255, 255), (256, 4095), (4095, 4095), (4096, 65535)]
+)
+def test_sixteen_bits_have_the_white_of_their_depth(highest, white, tmp_path):
+    pixels = np.array([[0, 17, highest // 2, highest]], np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "deep.png")
+    expected = np.rint(pixels / white * 255)
+    np.testing.assert_array_equal(read_grey(tmp_path / "deep.png"), expected)
+
+
+def test_sixteen_bits_are_what_opencv_makes_of_them(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65536, (40, 30)).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "deep.png")
+    cut = cv2.imread(str(tmp_path / "deep.png"), cv2.IMREAD_GRAYSCALE)
+    assert np.abs(read_grey(tmp_path / "deep.png").astype(int) - cut).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_picture_on_its_side_is_turned_upright(suffix, tmp_path):
+    grey = np.zeros((32, 16), np.uint8)
+    grey[:8] = 240  # the top
+    orientation = Image.Exif()
+    orientation[0x0112] = 6  # turn by 90° clockwise to show
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(np.rot90(grey)).save(path, exif=orientation)
+    turned = read_grey(path)
+    assert turned.shape == (32, 16) and np.abs(turned.astype(int) - grey).max() < 20
+
+
+def test_deep_pictures_on_their_side_are_turned_too(tmp_path):
+    orientation = Image.Exif()
+    orientation[0x0112] = 3
+    pixels = np.array([[0, 65535], [30_000, 9]], np.uint16)
+    Image.fromarray(pixels[::-1, ::-1]).save(tmp_path / "deep.png", exif=orientation)
+    assert read_grey(tmp_path / "deep.png").tolist() == [[0, 255], [117, 0]]
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
     whole = tmp_path / "whole.png"
     noise = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
     Image.fromarray(noise).save(whole)
-    for name, content in (
-        ("empty.png", b""),
-        ("words.png", b"not an image"),
-        ("cut.png", whole.read_bytes()[:900]),
-    ):
+    for name, content in (("words.png", b"not an image"), ("cut.png", whole.read_bytes()[:900])):
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"{name}.*expected a DICOM, PNG or JPEG"):
             read_picture(path, 8)
-    deep = tmp_path / "deep.png"
-    Image.fromarray(np.full((8, 8), 3000, dtype=np.uint16)).save(deep)
-    with pytest.raises(ValueError, match="deep.png.*expected 8 bits"):
-        read_picture(deep, 8)
+    Image.new("CMYK", (8, 8)).save(tmp_path / "ink.jpg")
+    with pytest.raises(ValueError, match="ink.jpg: expected grey, RGB or a palette, got CMYK"):
+        read_picture(tmp_path / "ink.jpg", 8)
+    Image.fromarray(noise).save(tmp_path / "other.png", format="TIFF")
+    with pytest.raises(ValueError, match="other.png: expected a DICOM, PNG or JPEG"):
+        read_picture(tmp_path / "other.png", 8)
     with pytest.raises(FileNotFoundError, match="none.png"):
         read_picture(tmp_path / "none.png", 8)
 

@@ -90,8 +90,9 @@ def _entries(path: Path) -> list[dict[str, Any]]:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); download it again") from error
-    if not isinstance(entries, list):
-        raise ValueError(f"{path}: expected a list, got {type(entries).__name__}")
+    if not isinstance(entries, list) or not entries:
+        kind = type(entries).__name__
+        raise ValueError(f"{path}: expected a list of entries, got a {kind} or an empty one")
     for number, each in enumerate(entries):
         kinds = {"file_name": str, "syms": list, "boxes": list}
         if not isinstance(each, dict) or not all(

@@ -4,6 +4,7 @@
 in ``images_001/images`` … or anywhere else below the root.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def _list(path: Path) -> set[str]:
 
 
 def _boxes(
-    root: str | Path, classes: set[str], other_names: dict[str, str]
+    root: str | Path, classes: set[str], other_names: Mapping[str, str]
 ) -> tuple[dict[str, list[dict[str, float | str]]], int]:
     """Boxes by file name, and how many are none."""
     try:

@@ -69,7 +69,7 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
     for name, form in _FORMS.items():
         mark(rows, ~table[name].str.fullmatch(form), "malformed")
     mark(rows, [each is None for each in labels], "malformed")
-    mark(rows, [each == {} for each in labels], "unlabelled")
+    mark(rows, [each == {} for each in labels], "no_label")
     mark(rows, table["ImageID"].isin(manifest.known_bad), "known_bad")
     mark_differing_studies(rows)
     rows, reasons = finished(rows, {}, path)

@@ -11,7 +11,7 @@ from offclip.data.splits import SPLITS
 from offclip.data.tables import BLANK, mark
 
 REASONS = (
-    "outside", "malformed", "repeated", "conflicting", "two_splits", "unlabelled", "known_bad",
+    "outside", "malformed", "repeated", "conflicting", "two_splits", "no_label", "known_bad",
     "in_no_list", "in_two_lists", "readers",
 )  # fmt: skip
 """Why a row is left out: its path leads out of the root; an id, a label or a list is none; the
@@ -76,7 +76,10 @@ def stem(name: str) -> str:
 
 
 def box(
-    label: str, corners: Iterable[float | int], width: float | int = np.inf, height: float | int = np.inf
+    label: str,
+    corners: Iterable[float | int],
+    width: float | int = np.inf,
+    height: float | int = np.inf,
 ) -> dict[str, float | str] | None:
     """A box with finite corners, an area, and inside a picture of that size; else None."""
     x_min, y_min, x_max, y_max = (float(each) for each in corners)

@@ -55,8 +55,8 @@ def read_vindr(
     Returns:
         Rows; and counts: ``train_images``, ``test_images``, ``train_normal``, ``test_normal``,
         ``patients`` (the set names none: images), ``train_readings`` and ``test_readings``; rows
-        of the tables of boxes = ``boxes`` + ``boxes_without_label`` (no label by the rule) + ``without_box`` (labels
-        of a whole image) + ``boxes_without_image`` + ``boxes_malformed``.
+        of the tables of boxes = ``boxes`` + ``boxes_without_label`` (no label by the rule) +
+        ``without_box`` (labels of a whole image) + ``boxes_without_image`` + ``boxes_malformed``.
 
     Raises:
         FileNotFoundError: neither part has its table of labels, or boxes are missing for one.
@@ -110,8 +110,8 @@ def _part(path: Path, part: str, least: int) -> tuple[pd.DataFrame, dict[str, in
 
 def _nothing(root: Path) -> str:
     kaggle = (
-        f"; its {_KAGGLE[0]} is of the copy on Kaggle, another set with 15 classes and no labels of "
-        "the test images: get the one of PhysioNet"
+        f"; its {_KAGGLE[0]} is of the copy on Kaggle, another set with 15 classes and no labels "
+        "of the test images: get the one of PhysioNet"
     )
     return (
         f"{root / 'annotations'}: expected image_labels_test.csv or image_labels_train.csv, found "

@@ -1,0 +1,378 @@
+"""What is wrong in tables is named or marked, and counts add up; one fault a test."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from offclip.data.readers import READERS
+from offclip.data.readers.padchest import labels_of
+from offclip.data.readers.rows import finished, leads_out
+from offclip.data.readers.vindr import LOCAL, read_vindr
+from offclip.data.tables import LINE_LIMIT, label_maps, read_table
+from offclip.rehearsal import rehearse
+from tests.data.readers.contract import check_contract
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory):
+    """A folder of label files of each set, made anew from one rehearsal."""
+    made = {}
+
+    def copy(name, into):
+        if name not in made:
+            made[name] = rehearse(name, tmp_path_factory.mktemp(name) / "set", studies=20, size=32)
+        for path in made[name].rglob("*"):
+            if path.suffix in (".csv", ".gz", ".txt", ".json", ".xml"):
+                place = into / path.relative_to(made[name])
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(path.read_bytes())
+        return into
+
+    return copy
+
+
+def edit(path, change):
+    """Change a table in place; every value is a string."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    change(table).to_csv(path, index=False)
+
+
+def doubled(table, **values):
+    """The table with its first row once more, some values changed."""
+    return pd.concat([table, table.head(1).assign(**values)])
+
+
+def reading(name, root):
+    rows, counts = READERS[name](root)
+    check_contract(name, rows, counts)
+    return rows, counts
+
+
+PATHS = ["../../etc/passwd", "/etc/passwd", "a\\b.png", "C:/x.png", "a/../../b.png", " "]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_that_lead_out_are_marked_and_never_kept(path, copies, tmp_path):
+    root = copies("nih_chestxray14", tmp_path / "nih")
+    edit(root / "Data_Entry_2017_v2020.csv", lambda table: doubled(table, **{"Image Index": path}))
+    rows, counts = reading("nih_chestxray14", root)
+    assert rows["reason"].iloc[-1] == "outside" and counts["outside"] == 1
+    entries = json.loads((copies("chestx_det10", tmp_path / "det") / "test.json").read_text())
+    entries[0]["file_name"] = path
+    (tmp_path / "det" / "test.json").write_text(json.dumps(entries))
+    rows, _ = reading("chestx_det10", tmp_path / "det")
+    assert (rows["reason"] == "outside").sum() == 1
+    root = copies("chexpert", tmp_path / "chexpert")
+    edit(root / "test_labels.csv", lambda table: doubled(table, Path=path))
+    rows, _ = reading("chexpert", root)
+    assert rows["reason"].iloc[-1] == "outside"
+
+
+def test_plain_paths_are_not_marked():
+    good = ["files/p10/p10000032/s5/a-b.jpg", "a/.hidden", "images/é.png", "x..y.png"]
+    assert not leads_out(pd.Series(good)).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "column", "value"),
+    [
+        ("nih_chestxray14", "Data_Entry_2017_v2020.csv", "Finding Labels", "Hernia"),
+        ("chexpert", "test_labels.csv", "Fracture", "0.5"),
+        ("padchest", "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", "Labels", "['mass']"),
+    ],
+)
+def test_the_same_row_again_counts_once_and_another_one_spoils_both(
+    name, table, column, value, copies, tmp_path
+):
+    root = copies(name, tmp_path / "same")
+    before, _ = reading(name, root)
+    edit(root / table, doubled)
+    rows, counts = reading(name, root)
+    assert counts["repeated"] == 1 and len(rows) == len(before) + 1
+    root = copies(name, tmp_path / "other")
+    other = "1.0" if pd.read_csv(root / table)[column][0] == 0 else "0.0"
+    edit(root / table, lambda whole: doubled(whole, **{column: other if value == "0.5" else value}))
+    rows, counts = reading(name, root)
+    assert counts["conflicting"] >= 2 and "repeated" not in counts
+
+
+def test_views_of_one_study_may_not_differ(copies, tmp_path):
+    root = copies("chexpert", tmp_path / "set")
+    table = pd.read_csv(root / "test_labels.csv", dtype=str)
+    study = table["Path"].str.rsplit("/", n=1).str[0]
+    first = study.duplicated(keep=False).idxmax()
+    table.loc[first, "Edema"] = "1.0" if table.loc[first, "Edema"] == "0.0" else "0.0"
+    table.to_csv(root / "test_labels.csv", index=False)
+    _, counts = reading("chexpert", root)
+    assert counts["conflicting"] == (study == study[first]).sum() > 1
+
+
+def test_a_patient_in_two_splits_stays_in_the_tested_one(copies, tmp_path):
+    root = copies("nih_chestxray14", tmp_path / "set")
+    path = root / "Data_Entry_2017_v2020.csv"
+    test = set((root / "test_list.txt").read_text().split())
+
+    def change(table):
+        table.loc[table["Image Index"].isin(test), "Patient ID"] = "1"
+        return table
+
+    edit(path, change)
+    rows, counts = reading("nih_chestxray14", root)
+    assert set(rows["split"][rows["patient_id"] == "1"]) == {"train", "test"}
+    assert counts["two_splits"] == ((rows["patient_id"] == "1") & (rows["split"] != "test")).sum()
+    assert (rows["reason"][rows["split"] == "test"] == "").all()
+
+
+@pytest.mark.parametrize("value", ["", "NaN", "1.0", "x", "1\0"])
+def test_patients_without_a_number_are_malformed(value, copies, tmp_path):
+    root = copies("padchest", tmp_path / "set")
+    path = root / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
+    before = reading("padchest", root)[1]["malformed"]
+    edit(path, lambda t: doubled(t, PatientID=value, ImageID="1_a.png", StudyID="99"))
+    if "\0" in value:
+        with pytest.raises(ValueError, match="PADCHEST.*line 3.: damaged, or no table"):
+            READERS["padchest"](root)
+    else:
+        assert reading("padchest", root)[1]["malformed"] == before + 1
+
+
+def test_numbers_of_patients_keep_their_zeros(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,x\n0012,1\n12,2\n1e3,3\n")
+    assert read_table(path, ("id",))["id"].tolist() == ["0012", "12", "1e3"]
+
+
+def test_tables_in_any_dress_are_the_same(tmp_path):
+    plain = 'id, label ,text\n1,0,"a, b"\n2,NaN,"two\nlines"\n'
+    dresses = {
+        "plain.csv": plain.encode(),
+        "bom.csv": b"\xef\xbb\xbf" + plain.encode(),
+        "crlf.csv": plain.replace("\n", "\r\n").encode(),
+        "cr.csv": plain.replace("\n", "\r").encode(),
+        "packed.csv.gz": gzip.compress(plain.encode()),
+        "blank.csv": ("\n" + plain.replace("\n1", "\n\n1") + "\n\n").encode()[1:],
+        "open_end.csv": plain.rstrip("\n").encode(),
+    }
+    for name, data in dresses.items():
+        (tmp_path / name).write_bytes(data)
+        table = read_table(tmp_path / name, ("id", "label", "text"))
+        assert table["id"].tolist() == ["1", "2"] and table["label"].tolist() == ["0", "NaN"], name
+        assert table["text"][0] == "a, b" and table["text"][1].split() == ["two", "lines"]
+
+
+WHOLE = b"id,label\n1,0\n2,1\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "got none called"),
+        (b"id,label\n", "expected rows, got the header alone"),
+        (b"id,other\n1,2\n", r"got none called \['label'\]"),
+        (b"id,label,label\n1,2,3\n", "each column once"),
+        (b"id,label\n1,0\n2\n", r"t.csv, line 3: expected 2 values, got 1; the file is cut"),
+        (b"id,label\n1,0,x\n", r"t.csv, line 2: expected 2 values, got 3"),
+        (b'id,label\n1,"0\n2,1\n', r"line 3: damaged, or no table"),
+        (b"id,label\n1,\0\n", "none of them null"),
+        (WHOLE.decode().encode("utf-16"), "no table in UTF-8"),
+        (b"id,label\n1,\xe9\n", "no table in UTF-8"),
+        (b"id,label" + b",x" * LINE_LIMIT + b"\n1,2\n", "lines of at most"),
+        (b"id,label\n1,2" + b"," * 10_000_000 + b"\n", "lines of at most"),
+        (b"id,label\n1," + b"a" * 200_000 + b"\n", "field larger than field limit"),
+    ],
+)  # fmt: skip
+def test_tables_that_are_none_are_refused_by_name_and_line(data, message, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=message) as error:
+        read_table(path, ("id", "label"))
+    assert str(path) in str(error.value) and len(str(error.value)) < 1000
+
+
+def test_a_cut_archive_is_refused(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    whole = gzip.compress(WHOLE * 3000)
+    for data in (whole[:-9], whole[: len(whole) // 2], whole[:5], b"not packed", b""):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"t\.csv\.gz"):
+            read_table(path, ("id", "label"))
+
+
+def test_labels_are_one_zero_unknown_or_blank_and_nothing_else():
+    column = ["1", "1.0", "0", "-1.0", "", "NaN", "None", "2", "x", "0.5", "inf"]
+    maps, wrong = label_maps(pd.DataFrame({"a": column}, dtype=str), ["a"])
+    assert [each["a"] for each in maps[:7]] == [1, 1, 0, None, 0, 0, 0]
+    assert wrong.tolist() == [False] * 7 + [True] * 4
+
+
+def test_no_rows_are_no_set():
+    empty = pd.DataFrame({"study_id": [], "reason": []})
+    with pytest.raises(ValueError, match="here: expected rows of images, got none"):
+        finished(empty, {}, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("['normal']", {"normal": 1}),
+        ("['mass', ' cardiomegaly']", {"mass": 1, "cardiomegaly": 1}),
+        ("[]", {}), ("nan", {}), ("", {}),
+        ("['normal", None), ("['normal', 'mass']", None), ("['massive']", None),
+        ("{'mass': 1}", None), ("[1]", None), ("__import__('os')", None), ("[" * 50_000, None),
+    ],
+)  # fmt: skip
+def test_padchest_lists(text, labels):
+    assert labels_of(text, {"normal", "mass", "cardiomegaly"}) == labels
+
+
+def test_rules_of_three_readers(copies, tmp_path):
+    root = copies("vindr_cxr", tmp_path / "set")
+    path = root / "annotations" / "image_labels_train.csv"
+    table = pd.read_csv(path)
+    one, two, three = table["image_id"].drop_duplicates()[:3]
+    table[list(LOCAL)] = 0
+    for image, votes in ((one, 1), (two, 2), (three, 3)):
+        table.loc[table.index[table["image_id"] == image][:votes], "Edema"] = 1
+    table.to_csv(path, index=False)
+    for rule, least in (("any", 1), ("majority", 2), ("all", 3)):
+        labels = read_vindr(root, rule=rule)[0].set_index("study_id")["labels"]
+        got = [labels[image]["Edema"] for image in (one, two, three)]
+        assert got == [int(votes >= least) for votes in (1, 2, 3)]
+    with pytest.raises(ValueError, match="rule: expected one of any, majority, all; got 'most'"):
+        read_vindr(root, rule="most")
+
+
+def test_a_reading_counts_once_and_a_missing_or_other_one_is_marked(copies, tmp_path):
+    root = copies("vindr_cxr", tmp_path / "set")
+    path = root / "annotations" / "image_labels_train.csv"
+    before = READERS["vindr_cxr"](root)[0]
+    whole = pd.read_csv(path, dtype=str)
+    doubled(whole).to_csv(path, index=False)
+    assert READERS["vindr_cxr"](root)[0].equals(before)
+    doubled(whole, Edema="1" if whole["Edema"][0] == "0" else "0").to_csv(path, index=False)
+    rows, counts = reading("vindr_cxr", root)
+    assert counts["readers"] == 1
+    assert rows.set_index("study_id")["reason"][whole["image_id"][0]] == "readers"
+    whole.iloc[1:].to_csv(path, index=False)
+    assert reading("vindr_cxr", root)[1]["readers"] == 1
+
+
+def test_boxes_without_area_image_or_known_label_are_counted(copies, tmp_path):
+    root = copies("vindr_cxr", tmp_path / "set")
+    path = root / "annotations" / "annotations_test.csv"
+    _, before = reading("vindr_cxr", root)
+    image = pd.read_csv(root / "annotations" / "image_labels_test.csv")["image_id"][0]
+    corners = [(5, 5, 5, 9), (9, 9, 5, 12), (-1, 0, 5, 5), ("nan", 0, 5, 5), ("inf", 0, 5, 5)]
+    with path.open("a") as file:
+        for values in corners:
+            file.write(f"{image},Edema,{','.join(map(str, values))}\n")
+        file.write(f"{image},Unknown,1,1,5,5\nabc,Edema,1,1,5,5\n{image},Edema,,NaN,,\n")
+    _, after = reading("vindr_cxr", root)
+    assert after["boxes_malformed"] - before["boxes_malformed"] == len(corners) + 1
+    assert after["boxes_without_image"] - before["boxes_without_image"] == 1
+    assert after["without_box"] - before["without_box"] == 1
+    names = ("boxes", "boxes_without_label", "without_box", "boxes_without_image",
+             "boxes_malformed")  # fmt: skip
+    lines = [root / "annotations" / f"annotations_{part}.csv" for part in ("train", "test")]
+    total = sum(len(each.read_text().splitlines()) - 1 for each in lines)
+    assert sum(after[name] for name in names) == total
+
+
+def test_nih_boxes_outside_the_picture_are_counted(copies, tmp_path):
+    root = copies("nih_chestxray14", tmp_path / "set")
+    _, before = reading("nih_chestxray14", root)
+    name = (root / "test_list.txt").read_text().split()[0]
+    with (root / "BBox_List_2017.csv").open("a") as file:
+        file.write(f"{name},Mass,1000,5,30,5\n{name},Mass,5,5,0,5\n{name},Cough,5,5,5,5\n")
+        file.write("99999999_000.png,Infiltrate,5,5,5,5\n")
+    _, after = reading("nih_chestxray14", root)
+    assert after["boxes_malformed"] == before["boxes_malformed"] + 3
+    assert after["boxes_without_image"] == before["boxes_without_image"] + 1
+    assert after["boxes"] == before["boxes"]
+
+
+def test_names_in_no_list_or_in_both_are_marked(copies, tmp_path):
+    root = copies("nih_chestxray14", tmp_path / "set")
+    names = (root / "train_val_list.txt").read_text().split()
+    (root / "train_val_list.txt").write_text("\n".join([*names[1:], "gone.png"]))
+    with (root / "test_list.txt").open("a") as file:
+        file.write(names[1] + "\n")
+    rows, counts = reading("nih_chestxray14", root)
+    reasons = rows.set_index("study_id")["reason"]
+    assert reasons[names[0].removesuffix(".png")] == "in_no_list"
+    assert reasons[names[1].removesuffix(".png")] == "in_two_lists"
+    assert counts["only_in_lists"] == 1
+
+
+def test_damaged_entries_of_det10_do_not_pass_for_normal(copies, tmp_path):
+    root = copies("chestx_det10", tmp_path / "set")
+    path = root / "test.json"
+    entries = json.loads(path.read_text())
+    first = next(i for i, each in enumerate(entries) if each["boxes"])
+    for wrong in ([[5, 5, 5, 9]], [[0, 0, 2000, 9]], [[1, 2, 3]], [["a", 1, 2, 3]], [None], []):
+        entries[first]["boxes"] = wrong
+        entries[first]["syms"] = ["Mass"]
+        path.write_text(json.dumps(entries))
+        rows, _ = reading("chestx_det10", root)
+        assert (rows["reason"] == "malformed").sum() == 1
+    entries[first] = {"file_name": "1.png", "syms": ["Cardiomegaly"], "boxes": [[1, 1, 2, 2]]}
+    path.write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match=rf"test\.json: entry {first}.*list of another set"):
+        READERS["chestx_det10"](root)
+
+
+def test_ms_cxr_rows_add_up(copies, tmp_path):
+    root = copies("ms_cxr", tmp_path / "set")
+    path = root / "MS_CXR_Local_Alignment_v1.1.0.csv"
+    table = pd.read_csv(path, dtype=str)
+    wrong = pd.concat([table.head(1)] * 6, ignore_index=True)
+    wrong.loc[0, "path"] = "../../etc/passwd"
+    wrong.loc[1, "path"] = wrong.loc[1, "path"].replace("files/p1", "files/../p1")
+    wrong.loc[2, "w"] = "0"
+    wrong.loc[3, "x"] = "99999"
+    wrong.loc[4, "category_name"] = "Cough"
+    pd.concat([table, wrong]).to_csv(path, index=False)  # the last one is the first row again
+    rows, counts = reading("ms_cxr", root)
+    assert counts["boxes_malformed"] == 5 and counts["boxes_repeated"] == 1
+    assert counts["boxes"] == len(table) and (rows["reason"] == "").all()
+    table.loc[0, "image_width"] = "77777"
+    table.to_csv(path, index=False)
+    if table["path"].duplicated(keep=False)[0]:
+        assert reading("ms_cxr", root)[1]["conflicting"] == 1
+
+
+def test_mimic_labels_that_contradict_are_refused_and_others_counted(copies, tmp_path):
+    root = copies("mimic_cxr", tmp_path / "set")
+    path = root / "mimic-cxr-2.0.0-chexpert.csv.gz"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    doubled(table).to_csv(path, index=False)
+    _, before = reading("mimic_cxr", root)
+    doubled(table, study_id="59999999").to_csv(path, index=False)
+    _, counts = reading("mimic_cxr", root)
+    assert counts["labels_without_image"] == before["labels_without_image"] + 1
+    changed = "1.0" if table["Fracture"][0] != "1.0" else "0.0"
+    doubled(table, Fracture=changed).to_csv(path, index=False)
+    with pytest.raises(ValueError, match="chexpert.csv.gz: study_id: '.*' has labels twice"):
+        READERS["mimic_cxr"](root)
+    table.iloc[1:].assign(Edema=np.where(table.index[1:] == 1, "7", "")).to_csv(path, index=False)
+    _, counts = reading("mimic_cxr", root)
+    assert counts["malformed"] == 1 and counts["unlabelled"] == 1
+
+
+def test_mimic_images_add_up(copies, tmp_path):
+    _, counts = reading("mimic_cxr", copies("mimic_cxr", tmp_path / "set"))
+    kinds = ("frontal_drawn", "frontal_not_drawn", "not_frontal", "view_unknown")
+    assert counts["images"] == sum(counts[kind] for kind in kinds)
+    assert counts["studies"] == counts["listed"] + counts["without_frontal"]
+
+
+def test_a_study_of_two_patients_is_refused(copies, tmp_path):
+    root = copies("mimic_cxr", tmp_path / "set")
+    path = root / "mimic-cxr-2.0.0-metadata.csv.gz"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    doubled(table, dicom_id="ffff-0", subject_id="10999999").to_csv(path, index=False)
+    with pytest.raises(ValueError, match="metadata.csv.gz: study_id: '.*' belongs to two patients"):
+        READERS["mimic_cxr"](root)
