@@ -1,29 +1,28 @@
 """The command line: ``python -m offclip`` and one of
-``fetch | curate | train | evaluate | predict | study | export``.
+``fetch | check | rehearse | curate | train | evaluate | predict | study | export | leaks``.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from offclip.cli import curate, fetch, runs
+from offclip.cli import curate, evaluate, fetch, leaks, rehearse, runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; an expected error is one line on stderr and exit code 1."""
+    """Run one command and return its exit code; an expected error is a message on stderr and 1."""
     options = _parser().parse_args(arguments)
     try:
-        options.call(options)
+        return int(options.call(options) or 0)
     except (ValueError, OSError, ArithmeticError, KeyError, RuntimeError) as error:
         print(f"offclip {options.command}: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="offclip", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for each in (fetch, curate, runs):
+    for each in (fetch, rehearse, curate, runs, evaluate, leaks):
         each.add(commands)
     return parser
 

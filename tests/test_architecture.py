@@ -25,10 +25,20 @@ ALLOWED = {
     "models": {"scores", "squares"},
     "data": {"text", "phantom", "squares"},
     "rehearsal": {"data", "phantom"},
-    "disclosure": {"data"},
+    "disclosure": {"data", "text"},
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
     "evaluation": {"scores", "squares", "losses", "models", "data", "text", "phantom", "training"},
-    "study": {"scores", "losses", "models", "data", "text", "phantom", "training", "evaluation"},
+    "study": {
+        "scores",
+        "squares",
+        "losses",
+        "models",
+        "data",
+        "text",
+        "phantom",
+        "training",
+        "evaluation",
+    },  # fmt: skip
     "cli": None,  # the command line may import everything
     "__main__": None,
 }

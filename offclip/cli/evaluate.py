@@ -1,7 +1,6 @@
 """``evaluate``: a model on a published set, or the test metrics of a finished run."""
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +62,13 @@ def _print_run(options: argparse.Namespace) -> None:
     if given:
         raise ValueError(f"--{given[0]}: name the published set too, for example vindr_cxr")
     found, material = finished(options)
-    _print_records(run_records(measure_run(found, material, "test")))
+    for record in run_records(measure_run(found, material, "test")):
+        print(_line(record))
 
 
-def _print_records(records: Iterable[Any]) -> None:
-    for record in records:
-        bounds = "" if record.interval is None else "  [{:.3f}, {:.3f}]".format(*record.interval)
-        print(f"{record.metric:26} {record.detail:48} {record.value:.3f}{bounds}")
+def _line(record: Any) -> str:
+    bounds = "" if record.interval is None else "  [{:.3f}, {:.3f}]".format(*record.interval)
+    return f"{record.metric:26} {record.detail:48} {record.value:.3f}{bounds}"
 
 
 def _evaluate_set(options: argparse.Namespace) -> None:
@@ -112,7 +111,9 @@ def _evaluate_set(options: argparse.Namespace) -> None:
 def _print_evaluation(found: Any) -> None:
     for split in dict.fromkeys(record.split for record in found.records):
         print(f"\n{split}")
-        _print_records(record for record in found.records if record.split == split)
+        for record in found.records:
+            if record.split == split:
+                print(f"{_line(record)}  n={record.n}")
     print(f"\n{found.table.round(3).to_string(na_rep='')}\n")
     for note in found.notes:
         print(note)

@@ -158,26 +158,25 @@ def _predict(options: argparse.Namespace) -> None:
 
 def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     """Model, and how it takes a grey picture."""
-    from functools import partial
-
-    from offclip.data.pictures import square_picture
     from offclip.models import load_model, load_published
     from offclip.squares import published_square
     from offclip.study import CachedMaterial
     from offclip.study import load_model as load_run
+    from offclip.study.external_scores import square_of
 
     if options.checkpoint and options.model:
         raise ValueError("--checkpoint, --model: expected one of them, got both")
     if options.checkpoint:
-        return load_published(options.checkpoint, options.tokenizer), published_square
+        published = load_published(options.checkpoint, options.tokenizer)
+        return published, square_of(published)
     if options.model:
         exported = load_model(options.model)
-        return exported, partial(square_picture, size=exported.picture_size)
+        return exported, square_of(exported)
     found, material = finished(options)
     model = load_run(found)
     if isinstance(material, CachedMaterial):
         return model, published_square
-    return model, partial(square_picture, size=model.picture_size)
+    return model, square_of(model)
 
 
 def _export(options: argparse.Namespace) -> None:

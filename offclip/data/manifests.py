@@ -81,6 +81,10 @@ class Manifest:
         layout: the folder that the reader expects, one line a file or folder.
         split_rule: who is in train, validation and test, in words.
         expected: published counts, by the names of the reader's counts.
+        images: published number of image files; 0: none of its own.
+        normal_share: share of normal cases, and ``normal_of``, the cases it is a share of; None
+            where nobody says.
+        used_for: what the set is for here, in a few words.
         unverified: what could not be checked against the real files; empty: nothing.
         known_bad: names of image files that are known to be damaged.
         downloads: the files of an open set, in the order of fetching.
@@ -110,6 +114,10 @@ class Manifest:
     how_to_get: str = ""
     layout: str = ""
     split_rule: str = ""
+    images: int = 0
+    normal_share: float | None = None
+    normal_of: str = ""
+    used_for: str = ""
     expected: Mapping[str, int] = field(default_factory=dict)
     unverified: str = ""
     known_bad: tuple[str, ...] = ()

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
 
 LINE_LIMIT = 1_000_000
 """Longest line of a table, in characters; the longest of the real ones has some 6,000."""
 TABLE_LIMIT = 2_000_000_000
 """Largest table, in characters, unpacked: a small archive can hold a large one."""
+TEXT_LIMIT = 100_000_000
+"""Largest list or JSON file, in bytes."""
 BLANK = ("", "nan", "na", "n/a", "none", "null")
 """Spellings of "nothing here", lower-case."""
 
@@ -79,6 +82,22 @@ def read_table(
     )
 
 
+def read_text(path: Path) -> str:
+    """A whole text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: too large, or not UTF-8; names the file.
+    """
+    try:
+        if path.stat().st_size > TEXT_LIMIT:
+            raise ValueError(
+                f"{path}: expected at most {TEXT_LIMIT} bytes; is it the published file?"
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"{path}: no text in UTF-8 ({error}); download it again") from error
+
+
 def _opened(path: Path) -> TextIOWrapper:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
@@ -126,20 +145,25 @@ def _check_width(
 
 def label_maps(
     table: pd.DataFrame, names: Sequence[str], *, uncertain: float = -1.0
-) -> tuple[list[dict[str, int | None]], np.ndarray]:
+) -> tuple[list[dict[str, int | None]], Bool[np.ndarray, " row"]]:
     """Labels of each row, and which rows have a value that is none.
 
-    1 for "1", null for ``uncertain``, 0 for "0" and for blanks. Other values are faults.
+    1 for "1", null for ``uncertain``, 0 for "0" and for blanks. Other values are faults. Rows alike
+    share one map: a table of millions has a few thousand.
     """
     text = table[list(names)]
     values = text.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     blank = text.apply(lambda column: column.str.lower().isin(BLANK)).to_numpy(dtype=bool)
     wrong = ~(blank | np.isin(values, (0.0, 1.0, uncertain))).all(axis=1)
     known = np.where(values == uncertain, None, (values == 1).astype(int).astype(object))
-    return [dict(zip(names, row, strict=True)) for row in known], wrong
+    shared: dict[tuple[int | None, ...], dict[str, int | None]] = {}
+    for row in map(tuple, known):
+        if row not in shared:
+            shared[row] = dict(zip(names, row, strict=True))
+    return [shared[row] for row in map(tuple, known)], wrong
 
 
-def numbers(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+def numbers(table: pd.DataFrame, names: Sequence[str]) -> Float[np.ndarray, "row column"]:
     """Columns as floats, NaN where a value is no number."""
     values = table[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     return np.where(np.isfinite(values), values, np.nan)

@@ -11,7 +11,7 @@ import numpy as np
 from offclip.disclosure.identifiers import find_identifiers
 from offclip.disclosure.local import LocalCopy
 from offclip.disclosure.markup import decimals, without_decimals
-from offclip.disclosure.numbers import Numbers, Printed
+from offclip.disclosure.numbers import Numbers, printed
 from offclip.disclosure.pages import Reading, pages_of
 from offclip.disclosure.passages import find_passages
 from offclip.disclosure.pictures import find_pictures
@@ -103,13 +103,13 @@ def find_faults(
     known = (text for file in published_files(open_texts) for text in file.texts)
     pages, bare = pages_of(tree.texts), pages_of(tree.bare)
     passages, identifiers = find_passages(pages, copy, known), find_identifiers(bare, copy)
-    scores = find_scores(Printed(tuple(tree.numbers)), copy)
+    scores = find_scores(printed(tree.numbers), copy)
     found = [
         *tree.told,
         ("passages of restricted reports", pages.passages(passages.restricted)),
         ("passages of altered no-derivatives text", pages.passages(passages.altered)),
         ("identifiers of restricted records", bare.different(identifiers)),
-        ("runs of scores of single restricted images", scores),
+        ("scores of single restricted images", scores),
         ("pictures of restricted records", find_pictures(tree.pictures, copy)),
     ]
     names = _masked(tree.names, identifiers)

@@ -46,8 +46,12 @@ class LocalCopy:
         return [folder for folder, count in self.restricted.items() if not count]
 
 
-def local_copy(folders: Iterable[str | Path]) -> LocalCopy:
+def local_copy(folders: Iterable[str | Path], *, without: str = "") -> LocalCopy:
     """Find every ``records.parquet`` at and below the folders.
+
+    Args:
+        folders: of records, or above them.
+        without: records that lie beside a file of this name are left out; "": all count.
 
     Raises:
         FileNotFoundError: a folder is not there, or has no records.
@@ -63,9 +67,19 @@ def local_copy(folders: Iterable[str | Path]) -> LocalCopy:
                 "that curate wrote"
             )
         for path in paths:
+            if without and (path.parent / without).exists():
+                continue
             marks = [restricted(batch) for batch in batches(path, ("access",))]
             found[path.parent] = int(sum(pc.sum(mark).as_py() or 0 for mark in marks))
     return LocalCopy(given, found)
+
+
+def holds_restricted(folder: Path) -> bool:
+    """Whether records lie in this folder of which one may not be shown."""
+    path = folder / RECORDS
+    return path.exists() and any(
+        pc.any(restricted(each)).as_py() for each in batches(path, ("access",))
+    )
 
 
 def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -79,9 +93,17 @@ def batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             missing = sorted(set(columns) - set(file.schema_arrow.names))
             if missing:
                 raise ValueError(f"{path}: expected the columns {list(columns)}, {missing} missing")
-            yield from file.iter_batches(_BATCH, columns=list(columns))
+            for batch in file.iter_batches(_BATCH, columns=list(columns)):
+                yield pa.record_batch([_plain(batch.column(n)) for n in columns], list(columns))
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path}: damaged Parquet file ({error}); curate again") from error
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Strings and lists of strings in their common form, without nulls among strings."""
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return pc.cast(column, pa.list_(pa.string()))
+    return pc.fill_null(pc.cast(column, pa.string()), "")
 
 
 def restricted(batch: pa.RecordBatch) -> pa.Array:

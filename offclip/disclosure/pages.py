@@ -66,10 +66,10 @@ class Pages:
 
 def pages_of(readings: Iterable[Reading]) -> Pages:
     """Put readings one behind the other."""
-    hashes, texts, files = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], []
+    hashes, texts, files = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], list[int]()
     for number, count, words in readings:
         hashes.append(words.hashes)
-        texts.append(words.text + np.int32(len(files)))
+        texts.append((words.text + len(files)).astype(np.int32))
         files += [number] * count
     words = Words(np.concatenate(hashes), np.concatenate(texts))
     return Pages(words, np.array(files, dtype=np.int32))

@@ -25,8 +25,9 @@ from offclip.disclosure.local import (
 from offclip.disclosure.pages import Pages
 from offclip.disclosure.words import Lookup, Words, words_of
 
-WITHIN, ACROSS = 8, 12
-"""Words of a run within a sentence, and over several; fewer are common phrases too often."""
+WITHIN, ACROSS, ALTERED = 8, 12, 10
+"""Words of a run within a sentence, over several, and within a prompt ("there is" and eight);
+fewer are common phrases too often."""
 COMMON = 100
 """A run in the reports of more patients than this tells nobody's report."""
 _COLUMNS = ("dataset", "patient_id", "sentences", "prompts", "access")
@@ -68,14 +69,14 @@ class _Seen:
 
     def rare(self) -> np.ndarray:
         """Runs of restricted records that are no common phrase as far as records tell."""
-        pairs = np.unique(np.concatenate(self.private), axis=0)
+        pairs = np.unique(_together(self.private, (0, 2)), axis=0)
         found, counts = np.unique(pairs[:, 0], return_counts=True)
-        return found[(counts <= COMMON) & ~Lookup(np.concatenate(self.open)).has(found)]
+        return found[(counts <= COMMON) & ~Lookup(_together(self.open)).has(found)]
 
     def altered(self) -> np.ndarray:
         """Runs of prompts of no-derivatives records that none of them says."""
-        prompts = np.concatenate(self.prompts)
-        return prompts[~Lookup(np.concatenate(self.verbatim)).has(prompts)]
+        prompts = _together(self.prompts)
+        return prompts[~Lookup(_together(self.verbatim)).has(prompts)]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def find_passages(pages: Pages, copy: LocalCopy, open_texts: Iterable[str] = ())
         copy: the records.
         open_texts: further text whose phrases are no fault.
     """
-    within, across = (_Seen(pages.runs(length), length) for length in (WITHIN, ACROSS))
+    lengths = (WITHIN, ACROSS, ALTERED)
+    within, across, altered = (_Seen(pages.runs(length), length) for length in lengths)
     for folder in copy.restricted:
         for batch in batches(folder / RECORDS, _COLUMNS):
             for column in ("sentences", "prompts"):
@@ -108,15 +110,22 @@ def find_passages(pages: Pages, copy: LocalCopy, open_texts: Iterable[str] = ())
                 rows = pc.list_parent_indices(lists).to_numpy()
                 words = words_of(pc.list_flatten(lists))
                 within.add(words, told.rows(rows))
+                altered.add(words, told.rows(rows))
                 if column == "sentences":  # prompts are sentences of their own
                     across.add(Words(words.hashes, rows[words.text].astype(np.int32)), told)
     known = words_of(list(open_texts))
-    named, whole = (Lookup(known.runs(length)[0]) for length in (WITHIN, ACROSS))
-    rare, long, other = within.rare(), across.rare(), within.altered()
+    found = {WITHIN: within.rare(), ACROSS: across.rare(), ALTERED: altered.altered()}
+    unknown = {
+        length: Lookup(runs[~Lookup(known.runs(length)[0]).has(runs)])
+        for length, runs in found.items()
+    }
     return Passages(
-        {WITHIN: Lookup(rare[~named.has(rare)]), ACROSS: Lookup(long[~whole.has(long)])},
-        {WITHIN: Lookup(other[~named.has(other)])},
+        {length: unknown[length] for length in (WITHIN, ACROSS)}, {ALTERED: unknown[ALTERED]}
     )
+
+
+def _together(parts: list[np.ndarray], nothing: tuple[int, ...] = (0,)) -> np.ndarray:
+    return np.concatenate([np.zeros(nothing, np.uint64), *parts])
 
 
 def _told(batch: pa.RecordBatch, column: str) -> _Told:

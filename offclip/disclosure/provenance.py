@@ -83,11 +83,11 @@ def read_folders(parameters: dict[str, Any], notebook: Path) -> list[Path]:
 
     Args:
         parameters: of the notebook.
-        notebook: its path; copies lie two folders deep beside the folder of sources.
+        notebook: its path; copies lie deeper beside the folder of sources.
     """
     places = [
         notebook.parent,
-        *(folder / "notebooks" for folder in notebook.absolute().parents[:4]),
+        *(folder / "notebooks" for folder in notebook.absolute().parents[:8]),
     ]
     texts = [value for value in parameters.values() if isinstance(value, str) and value]
     found = [(place / text).resolve() for text in texts for place in places if _short(text)]

@@ -50,7 +50,7 @@ class PublishedFile:
     name: str
     raw: str
     texts: tuple[str, ...]
-    pictures: tuple[UInt8[np.ndarray, "height width"], ...]
+    pictures: tuple[UInt8[np.ndarray, "_ _"], ...]
     data: str
 
 

@@ -10,16 +10,18 @@ import numpy as np
 from jaxtyping import UInt8
 
 LEAST_SIDE, MOST_REGIONS = 24, 160
-_DEPTH, _MOST_ROWS = 5, 6
+_DEPTH = 5
+_MOST_ROWS, _LEAST_TILE = 5, 48
 _FLAT = 4.0  # standard deviation in grey levels: paper, not a picture
 _GUTTER = 12  # range of grey levels of a straight line that parts two pictures
-_FRAME = 3  # pixels of a frame that is drawn around a picture
-Region = UInt8[np.ndarray, "height width"]
+_PAPER, _INK, _MOSTLY = 200, 60, 0.85  # grey levels; share of a line's pixels
+_FRAME = 2  # pixels of a frame's line at most
+Region = UInt8[np.ndarray, "_ _"]
 
 
 def regions(picture: Region) -> list[Region]:
     """Parts of a picture that may be pictures themselves, the whole one first."""
-    found = []
+    found: list[Region] = []
     for part in _all(picture):
         if len(found) == MOST_REGIONS:
             break
@@ -31,7 +33,7 @@ def regions(picture: Region) -> list[Region]:
 def _all(picture: Region) -> Iterator[Region]:
     parts = list(_cut(picture, _DEPTH))
     yield from parts
-    yield from (part[_FRAME:-_FRAME, _FRAME:-_FRAME] for part in parts[1:])
+    yield from map(_unframed, parts)
     for part in parts[:2]:
         yield from _tiles(part)
 
@@ -57,13 +59,23 @@ def _between(picture: Region, axis: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= LEAST_SIDE]
 
 
+def _unframed(picture: Region) -> Region:
+    """The picture without paper that ticks stand on, and without the frame behind it."""
+    for _ in range(4):
+        paper = (picture >= _PAPER).mean(axis=1) >= _MOSTLY
+        start = int(np.argmin(paper)) if not paper.all() else 0
+        ink = (picture[start : start + _FRAME] <= _INK).mean(axis=1) >= _MOSTLY
+        picture = np.rot90(picture[start + int(ink.sum()) :])
+    return picture
+
+
 def _tiles(picture: Region) -> Iterator[Region]:
-    """Square tiles of every grid that fits, of at most six rows."""
+    """Square tiles of every grid that fits, of at most five rows."""
     height, width = picture.shape
     for count in range(1, _MOST_ROWS + 1):
         side = height / count
         across = round(width / side)
-        if count * across < 2 or not across or abs(across * side - width) > 2:
+        if count * across < 2 or side < _LEAST_TILE or abs(across * side - width) > 2:
             continue
         for row in range(count):
             for column in range(across):

@@ -39,9 +39,9 @@ _Table = tuple[list[np.ndarray], np.ndarray]
 
 
 def find_scores(printed: Printed, copy: LocalCopy) -> dict[int, int]:
-    """How many stretches of numbers of each file are scores of single restricted records."""
+    """How many numbers of each file are scores of single restricted images."""
     counts: dict[int, int] = {}
-    if not copy.private or not any(len(numbers[0]) for _, numbers in printed.readings):
+    if not copy.private or not len(printed.values):
         return counts
     owned = _names(copy)
     for path in _tables(copy):
@@ -56,7 +56,7 @@ def find_scores(printed: Printed, copy: LocalCopy) -> dict[int, int]:
 
 def _matches(printed: Printed, values: np.ndarray, digits: int) -> dict[int, int]:
     marks = rounded(values, digits)
-    length = _length(marks, sum(len(each[3]) for each in printed.runs(digits, LEAST)))
+    length = _length(marks, sum(len(each[1]) for each in printed.runs(digits, LEAST)))
     if not length:
         return {}
     asked = printed.lookup(digits, length)

@@ -62,11 +62,13 @@ def _plain(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(plain, _NO_LETTER_OR_DIGIT, " ")
 
 
-def hash_runs(values: UInt64[np.ndarray, " value"], length: int) -> UInt64[np.ndarray, " run"]:
-    """Hash of every ``length`` values that follow each other: a polynomial modulo 2^64."""
-    count = max(len(values) - length + 1, 0)
+def hash_runs(
+    values: UInt64[np.ndarray, " value"], length: int, stride: int = 1
+) -> UInt64[np.ndarray, " run"]:
+    """Hash of ``length`` values, every ``stride``-th, from each: a polynomial modulo 2^64."""
+    count = max(len(values) - (length - 1) * stride, 0)
     total = np.zeros(count, np.uint64)
-    for start in range(length):
+    for start in range(0, length * stride, stride):
         total = total * _FACTOR + values[start : start + count]
     return total
 

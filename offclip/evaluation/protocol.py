@@ -14,6 +14,8 @@ from offclip.evaluation.metrics import auc, bootstrap_auc
 from offclip.evaluation.operating import operating_points
 from offclip.evaluation.zero_shot import class_scores, negative_prompt, positive_prompt
 
+CELLS = 4_000_000  # weights, resamples times cases, that are copied at once
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -114,13 +116,20 @@ def measure(
     """AUC and its resamples for each question, and the mean over the classes of each rule."""
     answers = {
         (q.metric, q.detail): (
-            auc(q.positive[q.among], q.scores[q.among]),
-            bootstrap_auc(q.positive[q.among], q.scores[q.among], weights[:, q.among]),
+            auc(q.positive[q.among], q.scores[q.among]), _resampled(q, weights)
         )
         for q in asked
-    }
+    }  # fmt: skip
     several = {key: answer for key, answer in answers.items() if key[0] != "normal_auc_free"}
     return answers | _means(several)
+
+
+def _resampled(asked: Question, weights: np.ndarray) -> np.ndarray:
+    """Resamples, some at a time: copies of all weights of a large set would not fit."""
+    positive, scores = asked.positive[asked.among], asked.scores[asked.among]
+    size = max(1, CELLS // len(asked.among))
+    blocks = (weights[k : k + size][:, asked.among] for k in range(0, len(weights), size))
+    return np.concatenate([bootstrap_auc(positive, scores, block) for block in blocks])
 
 
 def validation_metrics(

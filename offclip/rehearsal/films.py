@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt16
 
-_DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
 _CENTRE, _WIDTH = 1985, 3570  # of the values of ``twelve_bits``
 _SLOPE = 2
+_SMALLEST = 32
+"""Pixels of a side that JPEG 2000 needs for the encoder's six resolutions."""
 
 
 def save_dicom(
@@ -27,11 +28,12 @@ def save_dicom(
         number: of the case.
     """
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import generate_uid
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, generate_uid
 
+    kind_of_file = DigitalXRayImageStorageForPresentation
     film = Dataset()
     film.file_meta = FileMetaDataset()
-    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = _DIGITAL_X_RAY
+    film.SOPClassUID = film.file_meta.MediaStorageSOPClassUID = kind_of_file
     uid = generate_uid(entropy_srcs=["rehearsal", str(path.name)])
     film.SOPInstanceUID = film.file_meta.MediaStorageSOPInstanceUID = uid
     film.Modality, film.PatientSex, film.PatientAge = "DX", "O", "050Y"
@@ -43,9 +45,8 @@ def save_dicom(
     slope = _SLOPE if number % 3 == 0 else 1
     film.RescaleSlope, film.RescaleIntercept = slope, 0
     film.WindowCenter, film.WindowWidth = slope * _CENTRE, slope * _WIDTH
-    if kind == "MONOCHROME1":
-        pixels = (2 * _CENTRE - pixels).astype(np.uint16)
-    film.PixelData = pixels.astype("<u2").tobytes()
+    stored = 2 * _CENTRE - pixels if kind == "MONOCHROME1" else pixels
+    film.PixelData = stored.astype("<u2").tobytes()
     _in_syntax(film, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     film.save_as(path, enforce_file_format=True)
@@ -57,7 +58,8 @@ def _in_syntax(film: Any, number: int) -> None:
 
     plain = [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian]
     every = [*plain, uid.RLELossless, uid.DeflatedExplicitVRLittleEndian]
-    every += [uid.JPEG2000Lossless] if get_encoder(uid.JPEG2000Lossless).is_available else []
+    if min(film.Rows, film.Columns) >= _SMALLEST and get_encoder(uid.JPEG2000Lossless).is_available:
+        every.append(uid.JPEG2000Lossless)
     chosen = every[number % len(every)]
     film.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     if chosen.is_compressed and chosen != uid.DeflatedExplicitVRLittleEndian:

@@ -37,7 +37,7 @@ def write(root: Path, *, studies: int, seed: int, size: int) -> None:
                 seen = _seen(case, reader, seed)
                 about = {"image_id": name} | ({"rad_id": reader} if reader else {})
                 labels.append(about | _labels(seen, part))
-                notes += [about | row for row in _notes(seen, boxes, picture.shape, reader)]
+                notes += [{**about, **row} for row in _notes(seen, boxes, picture.shape, reader)]
         save_table(labels, root / "annotations" / f"image_labels_{part}.csv")
         save_table(notes, root / "annotations" / f"annotations_{part}.csv")
 
@@ -74,7 +74,7 @@ def _notes(
         for box in own:
             sides = zip(_CORNERS, (box.x_min, box.y_min, box.x_max, box.y_max), strict=True)
             moved = {side: float(np.clip(v + shift, 0, shape[side[0] == "x"])) for side, v in sides}
-            rows.append({"class_name": name} | moved)
+            rows.append({"class_name": name, **moved})
         if not own:
-            rows.append({"class_name": name} | dict.fromkeys(_CORNERS, ""))
+            rows.append({"class_name": name, **dict.fromkeys(_CORNERS, "")})
     return rows

@@ -131,7 +131,11 @@ def evaluate_published_set(
     records = [record for part in parts.values() for record in part.records]
     return Evaluation(
         records,
-        side_by_side(records, rules.normal if rules else ""),
+        side_by_side(
+            records,
+            rules.normal if rules else "",
+            missing=int(cases.test["image"].isin(list(scored.refused)).sum()),
+        ),
         notes,
         scored.refused,
         {protocol: part.left_out for protocol, part in parts.items()},
@@ -197,7 +201,9 @@ def _corrected(
     views = {"test": options.views}
     if asked.also_frontal and options.views != "frontal":
         views["test_frontal"] = "frontal"
-    records, notes, left_out = [], [], {}
+    records: list[Record] = []
+    notes: list[str] = []
+    left_out: dict[str, int] = {}
     for split, view in views.items():
         units = _units(cases.test, scored, view)
         if not len(units.cases):

@@ -1,7 +1,7 @@
 """Evidence records of a model on a published set, and both protocols side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,8 @@ class Origin:
     head: str | None
     config: str
     minutes: float
+    commit: str = field(default_factory=commit_of_code)
+    device: str = field(default_factory=device_name)
 
     def record(
         self,
@@ -64,8 +66,8 @@ class Origin:
             interval_method=method if interval else None,
             n=n,
             config=self.config,
-            commit=commit_of_code(),
-            device=device_name(),
+            commit=self.commit,
+            device=self.device,
             minutes=self.minutes,
         )
 
@@ -100,12 +102,13 @@ def published_records(
     ]
 
 
-def side_by_side(records: Sequence[Record], normal: str = "") -> pd.DataFrame:
+def side_by_side(records: Sequence[Record], normal: str = "", *, missing: int = 0) -> pd.DataFrame:
     """Columns ``published`` and ``corrected``, a row for each question that one of them answers.
 
     Args:
         records: of one evaluation.
         normal: the class that says normal in the published protocol, or "".
+        missing: test images without scores; a row of the table if there are any.
     """
     main = [each for each in records if each.split == "test"]
     value = {(each.metric, each.detail): each.value for each in main}
@@ -115,6 +118,7 @@ def side_by_side(records: Sequence[Record], normal: str = "") -> pd.DataFrame:
     units = [count[m] for m in ("normal_auc", "normal_auc_free", "pointing") if m in count]
     rows: Mapping[str, tuple[float, float]] = {
         "images | studies": (count.get(AUC, empty), units[0] if units else empty),
+        "test images without scores": (missing or empty, missing or empty),
         "normal: “there is no finding”": (
             value.get((AUC, normal), empty), value.get(("normal_auc", FIRST_PROMPT), empty),
         ),

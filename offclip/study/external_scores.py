@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from offclip.data.pictures import read_grey
+from offclip.data.pictures import read_grey, square_picture
 from offclip.data.spread import Spread
 from offclip.evaluation.picture_files import FilePictures, Square
 from offclip.evaluation.zero_shot import prompt_features, scores_of
 from offclip.files import atomic_path, remove_parts, source_checksum
-from offclip.models import PairModel
+from offclip.models import PairModel, PublishedCARZero
+from offclip.squares import published_square
 
 SCORES, IMAGES, PARTS = "scores.parquet", "images.parquet", "parts"
 PART = 1024  # images of a part: what is lost at most when the scoring is cut off
@@ -68,6 +69,13 @@ class Scored:
     images: pd.DataFrame
     refused: dict[str, str]
     minutes: float
+
+
+def square_of(model: PairModel) -> Square:
+    """How a saved model takes grey pictures: published ones by their rule, ours at their size."""
+    if isinstance(model, PublishedCARZero):
+        return published_square
+    return partial(square_picture, size=model.picture_size)
 
 
 def read_inside(root: Path, pixels: str, name: str) -> np.ndarray:

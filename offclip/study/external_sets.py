@@ -16,10 +16,12 @@ from offclip.data.readers import (
     chestx_det10,
     chestxray14,
     chexpert,
+    mimic,
     openi_images,
     padchest,
     vindr,
 )
+from offclip.data.tables import mark
 from offclip.evaluation import Protocol
 from offclip.evaluation.published_protocol import ACCURACY, AUC, POOLED, PublishedSet
 
@@ -77,7 +79,9 @@ PUBLISHED: Mapping[str, PublishedSet] = {
     ),
     chestx_det10.DATASET: PublishedSet(_phrases(chestx_det10.CLASSES, _CARZERO), metrics=(AUC,)),
 }
-"""MIMIC-CXR and MS-CXR have no published zero-shot classification to repeat."""
+"""MIMIC-CXR and MS-CXR have no published zero-shot classification to repeat. CARZero's numbers on
+ChestX-ray14 rest on 22,433 images; here all of the published test list are taken, since which ones
+those were is not said."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,13 @@ def corrected_set(dataset: str, *, min_positives: int = 10) -> CorrectedSet:
 def with_normality(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with ``is_normal``; where reports tell it, by the label "No Finding" of their labeller.
 
+    Of these, studies that the labeller did not see are left out, as ``unlabelled``.
+
     Args:
         rows: of a reader.
     """
     if "is_normal" in rows:
         return rows
-    return rows.assign(is_normal=[own.get("No Finding") == 1 for own in rows["labels"]])
+    rows = rows.assign(is_normal=[own.get(mimic.NO_FINDING) == 1 for own in rows["labels"]])
+    mark(rows, (~rows["labels"].map(bool)).to_numpy(), "unlabelled")
+    return rows

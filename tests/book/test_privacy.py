@@ -1,78 +1,129 @@
-"""A page must not show what its records do not allow."""
+"""Nobody's data leaves: neither with the sources, nor with the notebooks that read it."""
+
+import json
+import shutil
+import subprocess
 
 import nbformat
-import pandas as pd
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from book.privacy import data_folder, pixel_faults, text_faults
-
-SENTENCE = "A 3 mm nodule projects over the sixth posterior rib on the right."
-PROMPT = "there is a 3 mm nodule over the sixth posterior rib"
-
-
-def records(access):
-    return pd.DataFrame(
-        {
-            "study_id": ["s50414267"],
-            "patient_id": ["p10000032"],
-            "image": ["p10/p10000032/02aa804e-bde0afdd.jpg"],
-            "sentences": [[SENTENCE, "No effusion."]],
-            "prompts": [[PROMPT]],
-            "access": [access],
-        }
-    )
+from book.execute import execute_all
+from book.privacy import PRIVATE, ROOT, privacy_faults, reads_restricted, record_folders
+from offclip.data.records import write_records
+from offclip.disclosure import find_faults, local_copy
+from offclip.files import write_text
+from tests.disclosure.made import PATIENTS, SENTENCES, private_copy, records, scores
+from tests.disclosure.test_pictures import embedded
 
 
-@pytest.fixture
-def page(tmp_path):
-    def write(text):
-        (tmp_path / "page.html").write_text(f"<html><script>s50414267</script>{text}</html>")
-        return tmp_path
-
-    return write
-
-
-@pytest.mark.parametrize("access", ["registration", "credentialed"])
-@pytest.mark.parametrize(
-    ("shown", "fault"),
-    [
-        ("<td>s50414267</td>", "page.html: 1 identifiers"),
-        ("P10000032 and 02AA804E-bde0afdd", "page.html: 2 identifiers"),
-        (f"<p>He said: {SENTENCE.replace(' ', '  ')}</p>", "page.html: 1 sentences"),
-    ],
-)
-def test_restricted_content_is_a_fault_and_is_not_repeated(page, access, shown, fault):
-    (found,) = text_faults(page(shown), records(access))
-    assert found.startswith(fault) and SENTENCE not in found
+def sources():
+    """Every file of the repository."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout: what is published cannot be listed")
+    return [ROOT / name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
 
 
-@pytest.mark.parametrize("shown", ["No effusion.", "a 3 mm nodule over the sixth", "study 504"])
-def test_common_phrases_are_none(page, shown):
-    assert text_faults(page(shown), records("credentialed")) == []
+def test_sources_show_nothing_and_each_planted_kind_is_found(tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    planted = {
+        "text.md": SENTENCES[2],
+        "id.html": PATIENTS[2],
+        "picture.html": embedded("page.html"),
+        "scores.csv": scores().to_csv(index=False),
+        "classifier.json": json.dumps({"format": "f", "bias": 0, "weights": {"a": 1}}),
+        "n1.json": json.dumps([{"dataset": "mimic_cxr", "metric": "m", "n": 1, "detail": "mean"}]),
+        "cache.npy": "\x93NUMPY",
+    }
+    for name, content in planted.items():
+        write_text(tmp_path / "planted" / name, content)
+    scores().to_parquet(tmp_path / "planted" / "scores.parquet")
+    faults = find_faults(
+        [*sources(), tmp_path / "planted"], local_copy([private_copy(copy)])
+    ).faults
+    found = {fault.file for fault in faults}
+    assert found == {f"planted/{name}" for name in [*planted, "scores.parquet"]}, faults
+    secrets = [*SENTENCES, *PATIENTS]
+    assert not any(secret in str(fault) for fault in faults for secret in secrets)
 
 
-def test_no_derivatives_may_be_quoted_but_not_altered(page):
-    assert text_faults(page(SENTENCE + " s50414267"), records("open-no-derivatives")) == []
-    (found,) = text_faults(page(PROMPT), records("open-no-derivatives"))
-    assert "1 altered text" in found
-    assert text_faults(page(PROMPT + SENTENCE), records("open")) == []
+def test_sources_show_nothing_of_the_copies_at_hand():
+    if not record_folders([ROOT / "book" / "notebooks"]):
+        pytest.skip("no records in runs, and OFFCLIP_RECORDS names none")
+    assert privacy_faults(sources(), [ROOT / "book" / "notebooks"]) == []
 
 
-def test_pixels_and_folder_of_an_executed_notebook(tmp_path):
+def toy(root, data, last="print(data)"):
+    """A notebook that reads records."""
     cells = [
-        nbformat.v4.new_code_cell('data: str = "../runs/data"', metadata={"tags": ["parameters"]}),
-        nbformat.v4.new_code_cell("figure = contact_sheet(images)"),
+        new_markdown_cell("# A title"),
+        new_code_cell(f'data: str = "{data}"  # records', metadata={"tags": ["parameters"]}),
+        new_code_cell(last),
     ]
-    cells[1].outputs = [nbformat.v4.new_output("display_data", {"text/plain": "figure"})]
-    path = tmp_path / "book" / "notebooks" / "n.ipynb"
-    path.parent.mkdir(parents=True)
+    path = root / "notebooks" / "a.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(notebook, path)
-    assert data_folder(path) == tmp_path / "runs" / "data"
-    assert pixel_faults(path) == [
-        "n.ipynb, cell 2: draws pixels (contact_sheet) of restricted records"
-    ]
-    notebook.metadata["papermill"] = {"parameters": {"data": "/mimic"}}
-    nbformat.write(notebook, path)
-    assert str(data_folder(path)) == "/mimic"
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+def test_notebooks_of_restricted_records_stay_out_of_the_book(tmp_path, capsys):
+    write_records(records(), tmp_path / "mimic" / "records.parquet")
+    out, private = tmp_path / "book" / "notebooks", tmp_path / PRIVATE
+    notebook = toy(tmp_path, "../mimic")
+
+    def run():
+        return execute_all([notebook], {}, out=out, root=tmp_path)
+
+    assert run() == ["a"] and run() == []
+    assert "read restricted records; kept in runs/private/notebooks" in capsys.readouterr().out
+    assert sorted(path.name for path in private.iterdir()) == ["a.ipynb", "a.stamp.json"]
+    assert nbformat.read(private / "a.ipynb", as_version=4).cells[-1].outputs
+    assert [path.name for path in out.iterdir()] == ["a.ipynb"]
+    shown = nbformat.read(out / "a.ipynb", as_version=4)
+    assert "stay on the machine that ran it" in shown.cells[1].source
+    assert not any(cell.get("outputs") for cell in shown.cells)
+    assert privacy_faults([out], [out], root=tmp_path) == []
+    write_text(out / "leak.md", SENTENCES[0])
+    fault = "notebooks/leak.md: 1 passages of restricted reports"
+    assert privacy_faults([out], [out], root=tmp_path) == [fault]
+
+
+def test_a_notebook_that_makes_its_records_is_moved_afterwards(tmp_path):
+    write_records(records(), tmp_path / "elsewhere.parquet")
+    (tmp_path / "made").mkdir()
+    make = "import shutil\nshutil.copy('../elsewhere.parquet', data + '/records.parquet');"
+    notebook, out = toy(tmp_path, "../made", make), tmp_path / "book" / "notebooks"
+    execute_all([notebook], {}, out=out, root=tmp_path)
+    assert (tmp_path / PRIVATE / "a.ipynb").exists()
+    assert [path.name for path in out.iterdir()] == ["a.ipynb"]
+    assert not any(c.get("outputs") for c in nbformat.read(out / "a.ipynb", as_version=4).cells)
+
+
+def test_what_counts_as_restricted(tmp_path, monkeypatch):
+    monkeypatch.delenv("OFFCLIP_RECORDS", raising=False)
+    notebook = toy(tmp_path, "../data")
+    assert not reads_restricted(notebook, {}) and record_folders([], tmp_path) == []
+    write_records(records("open", "nih_chestxray14"), tmp_path / "data" / "records.parquet")
+    assert not reads_restricted(notebook, {})
+    write_records(records("registration", "chexpert"), tmp_path / "c" / "records.parquet")
+    assert reads_restricted(notebook, {"data": str(tmp_path / "c")})
+    (tmp_path / "archive").mkdir()
+    archive = {"dataset": "vindr_cxr", "root": str(tmp_path / "archive")}
+    assert reads_restricted(notebook, archive)
+    assert not reads_restricted(notebook, {**archive, "root": ""})
+    assert not reads_restricted(notebook, {**archive, "dataset": "openi"})
+    for folder in ("archive", "c"):
+        write_text(tmp_path / folder / "REHEARSAL.txt", "invented")
+    assert not reads_restricted(notebook, {**archive, "data": str(tmp_path / "c")})
+    shutil.copytree(tmp_path / "c", tmp_path / "runs" / "c")
+    write_text(tmp_path / "page.md", SENTENCES[0])
+    assert privacy_faults([tmp_path / "page.md"], root=tmp_path) == []
+    (tmp_path / "c" / "REHEARSAL.txt").unlink()
+    monkeypatch.setenv("OFFCLIP_RECORDS", str(tmp_path / "c"))
+    assert len(privacy_faults([tmp_path / "page.md"], root=tmp_path)) == 1
+    monkeypatch.setenv("OFFCLIP_RECORDS", str(tmp_path / "gone"))
+    with pytest.raises(FileNotFoundError, match="expected records.parquet in .*gone"):
+        privacy_faults([tmp_path / "page.md"], root=tmp_path)

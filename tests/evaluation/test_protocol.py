@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from offclip.evaluation import Protocol, measure, pointing_game, questions, stratified_weights
+from offclip.evaluation import protocol as protocol_module
 from offclip.evaluation.protocol import measure_normality, validation_metrics
 
 PROTOCOL = Protocol(
@@ -65,6 +66,17 @@ def test_knowing_that_something_is_wrong_is_told_from_knowing_what(cases):
     assert counts["abnormal_auc_pos_against_normal"] == 30
     assert counts["abnormal_auc_pos_among_abnormal"] == 22
     assert counts["abnormal_auc_pos"] == 42
+
+
+def test_resamples_made_in_blocks_are_those_made_at_once(cases, monkeypatch):
+    noise = np.random.default_rng(1).normal(size=(len(cases), len(PROTOCOL.prompts)))
+    asked = questions(perfect_table(cases) + noise.round(1), cases, PROTOCOL)
+    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=25, seed=0)
+    whole = measure(asked, weights)
+    monkeypatch.setattr(protocol_module, "CELLS", 7 * len(cases))
+    for key, (value, resampled) in measure(asked, weights).items():
+        assert value == whole[key][0]
+        np.testing.assert_array_equal(resampled, whole[key][1])
 
 
 def test_a_class_of_every_abnormal_case_has_nothing_among_them(cases):

@@ -1,6 +1,10 @@
-"""A model whose right answer is known: it recognises pictures, and says what it was told of them."""
+"""A model whose right answer is known: it recognises pictures and says what it was told."""
 
+import atexit
+import tempfile
 import zlib
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +13,45 @@ from torch import nn
 
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import read_grey, square_picture
+from offclip.data.readers import READERS
 from offclip.models import Features, PairModel
+from offclip.rehearsal import rehearse
 from offclip.scores import PairScores
+from offclip.study.external import evaluate_published_set
+from offclip.study.external_cases import Options
+from offclip.study.external_records import ModelName
 from offclip.study.external_scores import Scorer
-from offclip.study.external_sets import PUBLISHED
+from offclip.study.external_sets import PUBLISHED, with_normality
 
 SIZE = 64
+FEW = Options(min_positives=2, resamples=20)
+NAME = ModelName("a model")
+_SETS = tempfile.TemporaryDirectory(prefix="offclip-rehearsals-")
+atexit.register(_SETS.cleanup)
+
+
+@cache
+def copy(dataset):
+    """The rehearsal of a set, made once, and its rows; nobody changes either."""
+    root = rehearse(dataset, Path(_SETS.name) / dataset, size=SIZE)
+    rows = with_normality(READERS[dataset](root)[0])
+    return root, rows[rows["reason"] == ""].reset_index(drop=True)
+
+
+def evaluated(dataset, folder, *, options=FEW, **settings):
+    """What a model that knows every answer gets; settings as for :func:`oracle`."""
+    root, rows = copy(dataset)
+    scorer = oracle(dataset, root, rows, **settings)
+    return evaluate_published_set(dataset, root, scorer, NAME, options=options, folder=folder)
+
+
+def values(found, *metrics):
+    """Values by split, metric and detail, of metrics that begin so."""
+    return {
+        (r.split, r.metric, r.detail): r.value
+        for r in found.records
+        if r.metric.startswith(metrics)
+    }
 
 
 def square(grey):
@@ -118,7 +155,9 @@ def answers(dataset, rows, *, published=False):
         theirs.setdefault(prompt, []).append(rules.prefix + name)
 
     def truth(image, prompt):
-        for asked in (theirs, ours) if published else (ours, {} if normal_words(prompt) else theirs):
+        for asked in (
+            (theirs, ours) if published else (ours, {} if normal_words(prompt) else theirs)
+        ):
             if prompt in asked:
                 return float(any(labels[image].get(name) == 1 for name in asked[prompt]))
         return float(normal[image])

@@ -1,4 +1,4 @@
-"""Published sets end to end, on rehearsal copies, with models whose right answer is known."""
+"""Published sets end to end, on rehearsal copies: units, splits, faults and evidence."""
 
 import json
 import shutil
@@ -10,114 +10,45 @@ import pytest
 from offclip.data.readers import READERS
 from offclip.evaluation import read_evidence, write_evidence
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO
-from offclip.rehearsal import rehearse
 from offclip.study.external import evaluate_published_set
 from offclip.study.external_cases import Options
-from offclip.study.external_records import ModelName
-from offclip.study.external_sets import PUBLISHED, corrected_set, with_normality
-from tests.study.external_fakes import oracle
-
-FEW = Options(min_positives=2, resamples=20)
-NAME = ModelName("a model")
-WITH_NORMAL = [name for name in READERS if name != "ms_cxr"]
+from offclip.study.external_sets import PUBLISHED, corrected_set
+from tests.study.external_fakes import NAME, copy, evaluated, oracle, values
 
 
-@pytest.fixture(scope="session")
-def copies(tmp_path_factory):
-    """A function from a set's name to its rehearsal and its rows, made once."""
-    made = {}
-
-    def copy(dataset):
-        if dataset not in made:
-            root = rehearse(dataset, tmp_path_factory.mktemp("sets") / dataset, size=64)
-            rows = with_normality(READERS[dataset](root)[0])
-            made[dataset] = (root, rows[rows["reason"] == ""].reset_index(drop=True))
-        return made[dataset]
-
-    return copy
-
-
-def evaluated(dataset, copies, folder, *, options=FEW, **settings):
-    root, rows = copies(dataset)
-    scorer = oracle(dataset, root, rows, **settings)
-    return evaluate_published_set(dataset, root, scorer, NAME, options=options, folder=folder)
-
-
-def values(found, *metrics):
-    return {
-        (r.split, r.metric, r.detail): r.value for r in found.records if r.metric.startswith(metrics)
-    }
-
-
-AUCS = ("normal_auc", "abnormal_auc", "non_disease_auc", AUC)
-
-
-@pytest.mark.parametrize("dataset", WITH_NORMAL)
-@pytest.mark.parametrize(
-    ("change", "expected"), [(float, 1.0), (lambda v: 0.0 * v, 0.5), (lambda v: -v, 0.0)],
-    ids=["perfect", "constant", "inverted"],
-)  # fmt: skip
-def test_every_auc_of_a_known_model(dataset, change, expected, copies, tmp_path):
-    """Open-I asks some words of two rules of labels, so no model is perfect for both at once."""
-    if dataset == "openi":
-        parts = [
-            evaluated(dataset, copies, tmp_path / side, change=change, published=side == "published",
-                      options=Options(protocol=side, min_positives=2, resamples=20))
-            for side in ("published", "corrected")
-        ]  # fmt: skip
-        found = values(parts[0], *AUCS) | values(parts[1], *AUCS)
-        by_rule = {k: v for k, v in found.items() if k[1] == "normal_auc_published_rule"}
-        assert by_rule and (expected == 0.5 or all(0 < v < 1 for v in by_rule.values()))
-        found = {k: v for k, v in found.items() if k not in by_rule}
-    else:
-        found = values(evaluated(dataset, copies, tmp_path, change=change), *AUCS)
-    free = {k: v for k, v in found.items() if k[1] == "normal_auc_free"}
-    assert len(free) == 1 + (dataset == "openi")
-    for key, value in found.items():
-        if key in free and expected != 0.5:  # an abnormal case may have none of the classes asked
-            assert abs(value - expected) < 0.5
-        else:
-            assert value == pytest.approx(expected, abs=1e-12), key
-    metrics = {metric for _, metric, _ in found}
-    assert {"normal_auc", "abnormal_auc_pos", "abnormal_auc_pnc"} <= metrics
-    assert (AUC in metrics) == (dataset in PUBLISHED)
-    if dataset in PUBLISHED:
-        assert found["test", AUC, MACRO] == pytest.approx(expected, abs=1e-12)
-
-
-def test_thresholds_come_from_validation_where_the_set_has_one(copies, tmp_path):
-    found = evaluated("chexpert", copies, tmp_path)
+def test_thresholds_come_from_validation_where_the_set_has_one(tmp_path):
+    found = evaluated("chexpert", tmp_path)
     balanced = values(found, "normal_balanced_accuracy")
     assert balanced["test", "normal_balanced_accuracy", "mean"] == 1.0
     own = values(found, ACCURACY)  # the images at the threshold are all of the positives
     assert own["test", ACCURACY, MACRO] < 1
     without = Options(validation=False, min_positives=2, resamples=20)
-    found = evaluated("chexpert", copies, tmp_path, options=without)
+    found = evaluated("chexpert", tmp_path, options=without)
     assert not values(found, "normal_balanced_accuracy")
     assert any("validation was not asked for" in note for note in found.notes)
-    found = evaluated("padchest", copies, tmp_path)
+    found = evaluated("padchest", tmp_path)
     assert not values(found, "normal_balanced_accuracy")
     assert any("no validation part" in note for note in found.notes)
 
 
-def test_units_are_studies_and_the_published_ones_are_images(copies, tmp_path):
-    _, rows = copies("chexpert")
+def test_units_are_studies_and_the_published_ones_are_images(tmp_path):
+    _, rows = copy("chexpert")
     test = rows[rows["split"] == "test"]
     assert test["study_id"].nunique() < len(test)
-    found = evaluated("chexpert", copies, tmp_path)
+    found = evaluated("chexpert", tmp_path)
     n = {record.metric: record.n for record in found.records}
     assert n[AUC] == len(test) and n["normal_auc"] == test["study_id"].nunique()
     assert found.table.loc["images | studies"].tolist() == [n[AUC], n["normal_auc"]]
     some = Options(views="frontal", min_positives=2, resamples=20)
-    found = evaluated("chexpert", copies, tmp_path, options=some)
+    found = evaluated("chexpert", tmp_path, options=some)
     assert {r.n for r in found.records if r.metric == "normal_auc"} == {
         test.loc[test["view"] != "LATERAL", "study_id"].nunique()
     }
 
 
-def test_openi_is_measured_with_and_without_laterals(copies, tmp_path):
-    _, rows = copies("openi")
-    found = evaluated("openi", copies, tmp_path)
+def test_openi_is_measured_with_and_without_laterals(tmp_path):
+    _, rows = copy("openi")
+    found = evaluated("openi", tmp_path)
     n = {(r.split, r.metric): r.n for r in found.records}
     frontal = rows[rows["view"].isin(["PA", "AP", "FRONTAL"])]["study_id"].nunique()
     assert n["test", "normal_auc"] == rows["study_id"].nunique()
@@ -125,12 +56,12 @@ def test_openi_is_measured_with_and_without_laterals(copies, tmp_path):
     assert n["test", AUC] == len(rows)
 
 
-def test_vindr_drops_images_in_the_published_protocol_alone(copies, tmp_path):
-    root, rows = copies("vindr_cxr")
+def test_vindr_drops_images_in_the_published_protocol_alone(tmp_path):
+    _, rows = copy("vindr_cxr")
     test = rows[rows["split"] == "test"]
     rules = PUBLISHED["vindr_cxr"]
     kept = sum(any(own.get(name) == 1 for name in rules.phrases) for own in test["labels"])
-    found = evaluated("vindr_cxr", copies, tmp_path)
+    found = evaluated("vindr_cxr", tmp_path)
     n = {record.metric: record.n for record in found.records}
     assert n[AUC] == kept and n["normal_auc"] == len(test)
     said = [note for note in found.notes if "dropped" in note]
@@ -138,18 +69,18 @@ def test_vindr_drops_images_in_the_published_protocol_alone(copies, tmp_path):
     assert any("windowed as ours" in note for note in found.notes)
 
 
-def test_padchest_means_with_and_without_what_is_no_finding(copies, tmp_path):
-    found = values(evaluated("padchest", copies, tmp_path), "abnormal_auc_pos", "non_disease")
+def test_padchest_means_with_and_without_what_is_no_finding(tmp_path):
+    found = values(evaluated("padchest", tmp_path), "abnormal_auc_pos", "non_disease")
     details = {detail for _, metric, detail in found if metric == "non_disease_auc_pos"}
     assert details and details <= {"unchanged", "suboptimal study", "exclude"}
     assert ("test", "abnormal_auc_pos", "mean, with labels that are no findings") in found
     assert not details & {d for _, metric, d in found if metric == "abnormal_auc_pos"}
 
 
-def test_rare_classes_are_named_with_their_counts(copies, tmp_path):
+def test_rare_classes_are_named_with_their_counts(tmp_path):
     options = Options(min_positives=12, resamples=20)
-    found = evaluated("vindr_cxr", copies, tmp_path, options=options)
-    _, rows = copies("vindr_cxr")
+    found = evaluated("vindr_cxr", tmp_path, options=options)
+    _, rows = copy("vindr_cxr")
     test = rows[rows["split"] == "test"]
     counts = {
         name: sum(own.get(name) == 1 for own in test["labels"])
@@ -164,19 +95,19 @@ def test_rare_classes_are_named_with_their_counts(copies, tmp_path):
     assert set(found.left_out["published"]) == theirs
 
 
-def test_without_boxes_labels_or_normal_cases_the_rest_is_measured(copies, tmp_path):
-    found = evaluated("ms_cxr", copies, tmp_path)
+def test_without_boxes_labels_or_normal_cases_the_rest_is_measured(tmp_path):
+    found = evaluated("ms_cxr", tmp_path)
     assert {record.metric for record in found.records} == {"pointing", "pointing_chance"}
     assert any("no normality AUC" in note for note in found.notes)
     assert any("all known cases are positive" in note for note in found.notes)
     with pytest.raises(ValueError, match="no published one of ms_cxr"):
-        evaluated("ms_cxr", copies, tmp_path, options=Options(protocol="published"))
+        evaluated("ms_cxr", tmp_path, options=Options(protocol="published"))
 
 
 @pytest.fixture
-def broken(copies, tmp_path):
+def broken(tmp_path):
     """A copy of the ChestX-Det10 rehearsal with one image gone and one damaged."""
-    root, rows = copies("chestx_det10")
+    root, rows = copy("chestx_det10")
     shutil.copytree(root, tmp_path / "broken")
     first, second = rows.loc[rows["split"] == "test", "image"].iloc[[3, 7]]
     (tmp_path / "broken" / first).unlink()
@@ -204,14 +135,14 @@ def test_images_that_cannot_be_read_are_counted_and_named(broken, tmp_path):
         name.rpartition("/")[2] for name in missing
     }
     assert any("2 of" in note and "no scores" in note for note in found.notes)
+    assert found.table.loc["test images without scores"].tolist() == [2, 2]
     whole = int((rows["split"] == "test").sum())
     assert {r.n for r in found.records if r.metric in (AUC, "normal_auc")} == {whole - 2}
     assert scorer.model.seen - seen < 2 + 16 + 30, "only the unreadable ones are tried again"
 
 
-def test_rows_in_another_order_give_the_same_numbers(copies, tmp_path, monkeypatch):
-    root, rows = copies("nih_chestxray14")
-    plain = evaluated("nih_chestxray14", copies, tmp_path / "plain")
+def test_rows_in_another_order_give_the_same_numbers(tmp_path, monkeypatch):
+    plain = evaluated("nih_chestxray14", tmp_path / "plain")
     read = READERS["nih_chestxray14"]
 
     def shuffled(root, *, seed=0):
@@ -219,18 +150,18 @@ def test_rows_in_another_order_give_the_same_numbers(copies, tmp_path, monkeypat
         return found.sample(frac=1, random_state=3).reset_index(drop=True), counts
 
     monkeypatch.setitem(READERS, "nih_chestxray14", shuffled)
-    again = evaluated("nih_chestxray14", copies, tmp_path / "shuffled")
+    again = evaluated("nih_chestxray14", tmp_path / "shuffled")
     assert values(again, "") == pytest.approx(values(plain, ""))
 
 
-def test_evidence_is_written_and_holds_no_image(copies, tmp_path):
-    found = evaluated("chexpert", copies, tmp_path)
+def test_evidence_is_written_and_holds_no_image(tmp_path):
+    found = evaluated("chexpert", tmp_path)
     path = write_evidence(tmp_path / "evidence.json", found.records)
     table = read_evidence(path)
     assert len(table) == len(found.records)
     assert not table.duplicated(["split", "metric", "detail", "variant"]).any()
     text = path.read_text()
-    _, rows = copies("chexpert")
+    _, rows = copy("chexpert")
     assert not any(name in text for name in [*rows["study_id"], *rows["image"]])
     intervals = table.set_index("metric")["interval"]
     assert intervals["normal_auc_free"] is not None and (table["n"] > 1).all()
@@ -238,8 +169,8 @@ def test_evidence_is_written_and_holds_no_image(copies, tmp_path):
     assert record["variant"] == "a model" and record["config"] == found.folder.name[-12:]
 
 
-def test_wrong_roots_and_names(copies, tmp_path):
-    root, rows = copies("vindr_cxr")
+def test_wrong_roots_and_names(tmp_path):
+    root, rows = copy("vindr_cxr")
     scorer = oracle("vindr_cxr", root, rows)
 
     def run(dataset, where):
@@ -264,8 +195,8 @@ def test_wrong_roots_and_names(copies, tmp_path):
             Options(**wrong)
 
 
-def test_published_pixels_are_another_reading_of_dicom_files(copies, tmp_path):
-    root, rows = copies("vindr_cxr")
+def test_published_pixels_are_another_reading_of_dicom_files(tmp_path):
+    root, rows = copy("vindr_cxr")
     scorer = oracle("vindr_cxr", root, rows)
     options = Options(published_pixels=True, min_positives=2, resamples=20)
     found = evaluate_published_set(
@@ -275,15 +206,16 @@ def test_published_pixels_are_another_reading_of_dicom_files(copies, tmp_path):
     variants = {r.variant for r in found.records if r.metric == AUC}
     assert variants == {"a model, published pixels"}
     published, ours = (
-        found.table.loc["normal: “there is no finding”", side] for side in ("published", "corrected")
+        found.table.loc["normal: “there is no finding”", side]
+        for side in ("published", "corrected")
     )
     assert ours == 1 and published < 1, "pictures read otherwise are not recognised"
     assert len(list(tmp_path.glob("vindr_cxr-*"))) == 2
     with pytest.raises(ValueError, match="read in one way only"):
-        evaluated("openi", copies, tmp_path, options=options)
+        evaluated("openi", tmp_path, options=options)
 
 
-def test_a_table_says_both_side_by_side(copies, tmp_path):
-    table = evaluated("padchest", copies, tmp_path).table
+def test_a_table_says_both_side_by_side(tmp_path):
+    table = evaluated("padchest", tmp_path).table
     assert list(table.columns) == ["published", "corrected"] and table.notna().any(axis=1).all()
     assert isinstance(table, pd.DataFrame) and np.isfinite(table.loc["pooled AUC", "published"])

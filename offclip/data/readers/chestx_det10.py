@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from offclip.data.readers.rows import box, finished, stem
-from offclip.data.tables import TABLE_LIMIT, held_out, images_below, mark
+from offclip.data.tables import held_out, images_below, mark, read_text
 
 DATASET = "chestx_det10"
 CLASSES = (
@@ -84,11 +84,10 @@ def read_chestx_det10(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    if path.stat().st_size > TABLE_LIMIT:
-        raise ValueError(f"{path}: expected at most {TABLE_LIMIT} bytes; is it the published file?")
+    text = read_text(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); download it again") from error
     if not isinstance(entries, list) or not entries:
         kind = type(entries).__name__

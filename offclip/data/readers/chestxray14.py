@@ -13,7 +13,15 @@ import pandas as pd
 from offclip.data.manifests import load_manifest
 from offclip.data.nih import DATASET, NORMAL
 from offclip.data.readers.rows import box, finished, stem
-from offclip.data.tables import find_file, held_out, images_below, mark, numbers, read_table
+from offclip.data.tables import (
+    find_file,
+    held_out,
+    images_below,
+    mark,
+    numbers,
+    read_table,
+    read_text,
+)
 
 SIDE = 1024
 """Pixels along a side of the published PNG files, which the boxes refer to."""
@@ -86,12 +94,7 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
 
 
 def _list(path: Path) -> set[str]:
-    try:
-        return {line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()}
-    except (OSError, UnicodeError) as error:
-        raise ValueError(
-            f"{path}: no list of names in UTF-8 ({error}); download it again"
-        ) from error
+    return {line.strip() for line in read_text(path).splitlines() if line.strip()}
 
 
 def _boxes(

@@ -42,8 +42,9 @@ def read_vindr(
     """Every image with its 28 labels; all 3,000 of test, also those of rare classes only.
 
     A training image has a label when one reader ("any"), two ("majority") or all three ("all") of
-    its readers give it; it is normal when so many say "No finding". By "majority" and "all" an
-    image can be left with no label and without being normal. A training image keeps the boxes of
+    its readers give it; it is normal when so many say "No finding" and no other label passes. So by
+    "any" an image on which readers differ is not normal, and by "majority" and "all" it can be left
+    with no label at all and without being normal. A training image keeps the boxes of
     every reader whose label passed the rule, so one lesion may have three; who drew a box is not
     kept.
 
@@ -153,7 +154,7 @@ def _consensus(readings: pd.DataFrame, least: int, readers: int) -> pd.DataFrame
         {
             "study_id": passed.index.astype(str),
             "labels": [dict(zip(_LABELS, row, strict=True)) for row in passed.values.tolist()],
-            "is_normal": passed[NO_FINDING].to_numpy() == 1,
+            "is_normal": (passed[NO_FINDING].eq(1) & passed.sum(axis=1).eq(1)).to_numpy(),
             "reason": "",
         }
     )

@@ -10,8 +10,8 @@ import pytest
 from offclip.data.readers import READERS
 from offclip.data.readers.padchest import labels_of
 from offclip.data.readers.rows import finished, leads_out
-from offclip.data.readers.vindr import LOCAL, read_vindr
-from offclip.data.tables import LINE_LIMIT, label_maps, read_table
+from offclip.data.readers.vindr import GLOBAL, LOCAL, NO_FINDING, read_vindr
+from offclip.data.tables import LINE_LIMIT, label_maps, read_table, read_text
 from offclip.rehearsal import rehearse
 from tests.data.readers.contract import check_contract
 
@@ -192,6 +192,18 @@ def test_tables_that_are_none_are_refused_by_name_and_line(data, message, tmp_pa
     assert str(path) in str(error.value) and len(str(error.value)) < 1000
 
 
+def test_lists_in_no_text_or_too_large_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "list.txt"
+    path.write_bytes("a.png\n".encode("utf-16"))
+    with pytest.raises(ValueError, match=r"list\.txt: no text in UTF-8"):
+        read_text(path)
+    path.write_bytes(b"\xef\xbb\xbfa.png\r\n")
+    assert read_text(path).split() == ["a.png"]
+    monkeypatch.setattr("offclip.data.tables.TEXT_LIMIT", 5)
+    with pytest.raises(ValueError, match=r"list\.txt: expected at most 5 bytes"):
+        read_text(path)
+
+
 def test_a_cut_archive_is_refused(tmp_path):
     path = tmp_path / "t.csv.gz"
     whole = gzip.compress(WHOLE * 3000)
@@ -233,7 +245,7 @@ def test_rules_of_three_readers(copies, tmp_path):
     path = root / "annotations" / "image_labels_train.csv"
     table = pd.read_csv(path)
     one, two, three = table["image_id"].drop_duplicates()[:3]
-    table[list(LOCAL)] = 0
+    table[[*LOCAL, *GLOBAL]] = 0
     for image, votes in ((one, 1), (two, 2), (three, 3)):
         table.loc[table.index[table["image_id"] == image][:votes], "Edema"] = 1
     table.to_csv(path, index=False)
@@ -241,6 +253,13 @@ def test_rules_of_three_readers(copies, tmp_path):
         labels = read_vindr(root, rule=rule)[0].set_index("study_id")["labels"]
         got = [labels[image]["Edema"] for image in (one, two, three)]
         assert got == [int(votes >= least) for votes in (1, 2, 3)]
+    table.loc[table["image_id"] == one, NO_FINDING] = [0, 1, 1]
+    table.to_csv(path, index=False)
+    normal = {
+        rule: read_vindr(root, rule=rule)[0].set_index("study_id")["is_normal"][one]
+        for rule in ("any", "majority", "all")
+    }
+    assert normal == {"any": False, "majority": True, "all": False}
     with pytest.raises(ValueError, match="rule: expected one of any, majority, all; got 'most'"):
         read_vindr(root, rule="most")
 
