@@ -59,7 +59,7 @@ def build(params: str, limit: float) -> None:
     build_pages()
     if faults := page_faults(HTML):
         raise ValueError("the built pages are not whole:\n" + "\n".join(faults))
-    if faults := privacy_faults(HTML, EXECUTED):
+    if faults := privacy_faults([HTML, EXECUTED], [EXECUTED]):
         raise ValueError(
             f"the pages in {HTML} must not be published (see book/data-access.md):\n"
             + "\n".join(faults)

@@ -2,10 +2,13 @@
 
 A finished notebook is not run again while its sources, its parameters, the package, the evidence
 records, the data manifests and the pinned requirements stay as they were (a stamp beside it says).
+Notebooks that read restricted records are kept in ``runs/private/notebooks``; the book shows their
+source without outputs.
 """
 
 import hashlib
 import json
+import shutil
 import sys
 import threading
 import time
@@ -17,7 +20,8 @@ from typing import Any
 import nbformat
 import papermill
 
-from offclip.files import write_json
+from book.privacy import PRIVATE, reads_restricted, withheld
+from offclip.files import write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -36,6 +40,7 @@ def execute_all(
     parameters: dict[str, dict[str, Any]],
     *,
     out: Path = EXECUTED,
+    private: Path | None = None,
     root: Path = ROOT,
     limit: float = 900.0,
 ) -> list[str]:
@@ -45,6 +50,8 @@ def execute_all(
         notebooks: paths of the sources; they run in their own folder.
         parameters: checked parameters by notebook name.
         out: folder of the executed copies and their stamps.
+        private: folder of the copies that read restricted records, ``runs/private/notebooks`` of
+            ``root`` by default; where it is ``out``, nothing is shown of ``out``.
         root: project folder, whose package and records belong to the fingerprint.
         limit: seconds for one notebook.
 
@@ -52,26 +59,38 @@ def execute_all(
         NotebookFailed: after every notebook has had its turn, when at least one failed.
     """
     ran, failures = [], []
-    shared = shared_digest(root)
+    shared, private = shared_digest(root), private or root / PRIVATE
     for number, notebook in enumerate(notebooks, start=1):
         name = notebook.stem
         label = f"[{number}/{len(notebooks)}] {name}"
         values = parameters.get(name, {})
         mark = fingerprint(notebook, values, shared)
-        if (seconds := _finished(out, name, mark)) is not None:
+        place = private if reads_restricted(notebook, values) else out
+        seconds = _finished(place, name, mark)
+        if seconds is not None:
             print(f"{label}: unchanged, kept ({seconds:.0f} s when it ran)", flush=True)
-            continue
-        start = time.monotonic()
-        try:
-            _execute(notebook, out / f"{name}.ipynb", values, label, limit)
-        except NotebookFailed as failure:
-            print(f"{label}: FAILED after {time.monotonic() - start:.0f} s", flush=True)
-            failures.append(str(failure))
-            continue
-        seconds = time.monotonic() - start
-        write_json(_stamp(out, name), {"fingerprint": mark, "seconds": round(seconds, 1)})
-        print(f"{label}: done in {seconds:.0f} s", flush=True)
-        ran.append(name)
+        else:
+            start = time.monotonic()
+            running = place / f".{name}.running.ipynb"
+            try:
+                _execute(notebook, running, values, label, limit)
+                if reads_restricted(notebook, values):  # it may have made the records itself
+                    place = private
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.move(running, place / notebook.name)
+            except NotebookFailed as failure:
+                print(f"{label}: FAILED after {time.monotonic() - start:.0f} s", flush=True)
+                failures.append(str(failure))
+                continue
+            finally:
+                running.unlink(missing_ok=True)
+            seconds = time.monotonic() - start
+            write_json(_stamp(place, name), {"fingerprint": mark, "seconds": round(seconds, 1)})
+            print(f"{label}: done in {seconds:.0f} s", flush=True)
+            ran.append(name)
+        if place != out:
+            _withhold(notebook, out)
+            print(f"{label}: read restricted records; kept in {place}, not in the book", flush=True)
     if failures:
         raise NotebookFailed("\n\n".join(failures))
     return ran
@@ -95,13 +114,18 @@ def fingerprint(notebook: Path, parameters: dict[str, Any], shared: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _withhold(notebook: Path, out: Path) -> None:
+    """Put the source without outputs where the book looks for the executed copy."""
+    _stamp(out, notebook.stem).unlink(missing_ok=True)
+    write_text(out / notebook.name, nbformat.writes(withheld(notebook)) + "\n")
+
+
 def _execute(
-    notebook: Path, target: Path, parameters: dict[str, Any], label: str, limit: float
+    notebook: Path, running: Path, parameters: dict[str, Any], label: str, limit: float
 ) -> None:
     deadline = time.monotonic() + limit
-    running = target.with_name(f".{target.stem}.running.ipynb")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _stamp(target.parent, target.stem).unlink(missing_ok=True)
+    running.parent.mkdir(parents=True, exist_ok=True)
+    _stamp(running.parent, notebook.stem).unlink(missing_ok=True)
     progress = {"cell": 0}
     try:
         with _heartbeat(label, progress):
@@ -116,7 +140,6 @@ def _execute(
                 on_cell_start=lambda cell, cell_index: progress.update(cell=cell_index + 1),
                 timeout_func=lambda cell: max(1.0, deadline - time.monotonic()),
             )
-        running.replace(target)
     except papermill.PapermillExecutionError as error:
         raise NotebookFailed(_failure(notebook, error)) from error
     except Exception as error:  # a lost kernel, a time limit, a full disk: name the notebook
@@ -125,8 +148,6 @@ def _execute(
             f"{notebook.name}, cell {progress['cell']}: {type(error).__name__}: {reason[0]} "
             f"(limit {limit:.0f} s a notebook)"
         ) from error
-    finally:
-        running.unlink(missing_ok=True)
 
 
 def _failure(notebook: Path, error: papermill.PapermillExecutionError) -> str:

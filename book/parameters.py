@@ -43,6 +43,18 @@ def load_parameters(path: Path, notebooks: list[Path]) -> Parameters:
     return checked
 
 
+def check_parameters_of(notebook: Path, values: Any, where: str) -> dict[str, Any]:
+    """The values, converted to the types that the notebook declares.
+
+    Raises:
+        ValueError: every fault, one a line; see :func:`load_parameters`.
+    """
+    checked, faults = _check(notebook, values)
+    if faults:
+        raise ValueError("\n".join(f"{where}, {notebook.stem}: {fault}" for fault in faults))
+    return checked
+
+
 def parameters_cell(notebook: Path) -> str:
     """Source of the cell tagged ``parameters``; empty where there is none."""
     cells = nbformat.read(notebook, as_version=4).cells

@@ -1,118 +1,90 @@
-"""What a published page must not show of the records behind it; see book/data-access.md.
+"""What the book must not show of the records behind it; see book/data-access.md.
 
-Registration and credentialed records: no identifier, no sentence, no pixels. No-derivatives
-records: no altered text, that is no prompt that the report does not say word for word.
+Compared with every copy at hand: the records that executed notebooks read, those below ``runs``,
+and those that ``OFFCLIP_RECORDS`` names (folders, separated as in ``PATH``).
 """
 
-import html
-import re
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
-import pandas as pd
-import papermill
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
-from offclip.data.records import read_records
+from offclip.disclosure import find_faults, local_copy
+from offclip.disclosure.local import RECORDS, holds_restricted
+from offclip.disclosure.provenance import parameters_of, read_folders, restricted_datasets
 
-RESTRICTED = ("registration", "credentialed")
-NO_DERIVATIVES = "open-no-derivatives"
-DRAWS_PIXELS = ("contact_sheet", "attention_overlay", "imshow")
-_LEAST_WORDS = 8  # shorter sentences are common phrases: they identify no report
-_LEAST_IDENTIFIER = 6  # characters; shorter ones are ordinary words and numbers
-_HIDDEN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.S | re.I)
-_WORD = re.compile(r"[\w-]+")
+ROOT = Path(__file__).resolve().parents[1]
+PRIVATE = Path("runs") / "private" / "notebooks"
+"""Below the project: executed notebooks of restricted records, ignored by git and by the book."""
+REHEARSAL = "REHEARSAL.txt"
+"""Lies beside invented records and pictures."""
+NOTE = """```{admonition} Not on this page
+This notebook read records of restricted access when the book was built. Its numbers and figures
+stay on the machine that ran it, in `runs/private/notebooks`.
+```"""
 
 
-def privacy_faults(built: Path, executed: Path) -> list[str]:
-    """What the pages under ``built`` show that they must not; texts are not repeated.
+def privacy_faults(
+    paths: Iterable[Path], executed: Iterable[Path] = (), *, root: Path = ROOT
+) -> list[str]:
+    """What ``paths`` show that they must not; what was found is not repeated.
 
     Args:
-        built: folder of the HTML pages.
-        executed: folder of the executed notebooks, whose ``data`` parameters name the records.
+        paths: files and folders that are to be published.
+        executed: folders of executed notebooks, whose parameters name records.
+        root: the project, whose ``runs`` may hold records.
+
+    Raises:
+        FileNotFoundError: a path is not there, or no records where ``OFFCLIP_RECORDS`` says.
+        ValueError: records are damaged.
     """
-    faults: list[str] = []
-    folders: dict[Path, list[Path]] = {}
-    for notebook in sorted(executed.glob("*.ipynb")):
-        if folder := data_folder(notebook):
-            folders.setdefault(folder, []).append(notebook)
-    for folder, notebooks in folders.items():
-        path = folder / "records.parquet"
-        if not path.exists():
-            continue
-        records = read_records(path)
-        restricted = records[records["access"].isin(RESTRICTED)]
-        if len(restricted):
-            faults += [fault for each in notebooks for fault in pixel_faults(each)]
-        faults += text_faults(built, records)
-    return faults
+    folders = record_folders([*executed, root / PRIVATE], root)
+    if not folders:
+        return []
+    copy = local_copy(folders, without=REHEARSAL)
+    return [str(fault) for fault in find_faults(paths, copy).faults]
 
 
-def data_folder(notebook: Path) -> Path | None:
-    """The folder of records that an executed notebook read, or None if it has no such parameter."""
-    declared = papermill.inspect_notebook(str(notebook))
-    if "data" not in declared:
-        return None
-    given = nbformat.read(notebook, as_version=4).metadata.get("papermill", {})
-    value = given.get("parameters", {}).get("data", declared["data"]["default"].strip("\"'"))
-    return (notebook.parents[2] / "notebooks" / value).resolve()
+def record_folders(executed: Iterable[Path], root: Path = ROOT) -> list[Path]:
+    """Folders at hand with records at or below them."""
+    named = [Path(each) for each in os.environ.get("OFFCLIP_RECORDS", "").split(os.pathsep) if each]
+    runs = [root / "runs"] if any((root / "runs").rglob(RECORDS)) else []
+    notebooks = [path for folder in executed for path in sorted(folder.glob("*.ipynb"))]
+    read = [folder for path in notebooks for folder in notebook_folders(path)]
+    found = [*named, *runs, *(folder for folder in read if (folder / RECORDS).exists())]
+    return list(dict.fromkeys(folder.resolve() for folder in found))
 
 
-def pixel_faults(notebook: Path) -> list[str]:
-    """Cells of an executed notebook that draw images of restricted records."""
-    return [
-        f"{notebook.name}, cell {number}: draws pixels ({call}) of restricted records"
-        for number, cell in enumerate(nbformat.read(notebook, as_version=4).cells, start=1)
-        for call in DRAWS_PIXELS
-        if cell.cell_type == "code" and re.search(rf"\b{call}\(", cell.source) and cell.outputs
-    ]
+def notebook_folders(notebook: Path) -> list[Path]:
+    """Folders that the parameters of an executed notebook name."""
+    return read_folders(parameters_of(nbformat.read(notebook, as_version=4)), notebook)
 
 
-def text_faults(built: Path, records: pd.DataFrame) -> list[str]:
-    """Identifiers, sentences and altered text of ``records`` on the pages under ``built``."""
-    restricted = records[records["access"].isin(RESTRICTED)]
-    identifiers = set(_identifiers(restricted))
-    sentences = set(_long(restricted["sentences"]))
-    derived = records[records["access"] == NO_DERIVATIVES]
-    altered = set(_long(derived["prompts"])) - set(_long(derived["sentences"]))
-    faults = []
-    for page in sorted(built.rglob("*.html")):
-        words = _words(html.unescape(_HIDDEN.sub(" ", page.read_text("utf-8", errors="replace"))))
-        where = page.relative_to(built)
-        if found := identifiers & set(words):
-            faults.append(f"{where}: {len(found)} identifiers of restricted records")
-        kinds = {"sentences of restricted": sentences, "altered text of no-derivatives": altered}
-        for kind, texts in kinds.items():
-            if count := _contained(words, texts):
-                faults.append(f"{where}: {count} {kind} records")
-    return faults
+def reads_restricted(notebook: Path, values: Mapping[str, Any]) -> bool:
+    """Whether a notebook reads registration or credentialed data: records, or a set at its root.
+
+    Args:
+        notebook: the source.
+        values: parameters that are not at their default.
+    """
+    parameters = {**parameters_of(nbformat.read(notebook, as_version=4)), **values}
+    folders = read_folders(parameters, notebook)
+    if any(holds_restricted(each) for each in folders if not (each / REHEARSAL).exists()):
+        return True
+    root = read_folders({"root": parameters.get("root", "")}, notebook)
+    real = [folder for folder in root if not (folder / REHEARSAL).exists()]
+    return bool(real) and parameters.get("dataset") in restricted_datasets()
 
 
-def _identifiers(records: pd.DataFrame) -> Iterator[str]:
-    for column in ("study_id", "patient_id", "image"):
-        for value in records[column]:
-            name = Path(value).stem.lower() if column == "image" else value.lower()
-            if len(name) >= _LEAST_IDENTIFIER:
-                yield name
-
-
-def _long(texts: pd.Series) -> Iterator[tuple[str, ...]]:
-    for each in texts:
-        for text in each:
-            if len(words := _words(text)) >= _LEAST_WORDS:
-                yield tuple(words)
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
-def _contained(words: list[str], texts: Iterable[tuple[str, ...]]) -> int:
-    """How many of ``texts`` stand on a page, whole and in order."""
-    starts: dict[tuple[str, ...], list[int]] = {}
-    for i in range(len(words) - _LEAST_WORDS + 1):
-        starts.setdefault(tuple(words[i : i + _LEAST_WORDS]), []).append(i)
-    return sum(
-        any(tuple(words[i : i + len(text)]) == text for i in starts.get(text[:_LEAST_WORDS], ()))
-        for text in texts
-    )
+def withheld(notebook: Path) -> NotebookNode:
+    """The source without outputs, with a note under its title: what the book shows instead."""
+    source = nbformat.read(notebook, as_version=4)
+    for cell in source.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    source.cells.insert(1, new_markdown_cell(NOTE))
+    return source

@@ -29,6 +29,7 @@ HOLDS_DATA_BY_NAME = {
     ".feather": "an Arrow table", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file",
     ".pkl": "a pickle", ".pickle": "a pickle",
 }  # fmt: skip
+_HEAD = 4096  # bytes that tell what a file is
 _FRAMES = 8  # of an animation; the rest shows the same
 _MOST_PIXELS = 100_000_000
 
@@ -80,17 +81,20 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def read_published(path: Path, name: str) -> PublishedFile:
     """Read one file: pictures and text as far as it has any, or what kind of data it holds."""
-    content = path.read_bytes()
-    if data := data_kind(content) or HOLDS_DATA_BY_NAME.get(path.suffix.lower(), ""):
-        return PublishedFile(path, name, "", (), (), data)
-    if b"\0" in content[:4096]:
+    with path.open("rb") as file:
+        content = file.read(_HEAD)
+        size = path.stat().st_size
+        if data := data_kind(content, size) or HOLDS_DATA_BY_NAME.get(path.suffix.lower(), ""):
+            return PublishedFile(path, name, "", (), (), data)
+        content += file.read()
+    if b"\0" in content[:_HEAD]:
         pictures, notes = _pictures(content)
         return PublishedFile(path, name, "", tuple(notes), tuple(pictures), "")
     raw = content.decode("utf-8", errors="replace")
     text, inside = payloads(raw)
     texts, pictures = readings(text), []
     for each in inside:
-        if kind := data_kind(each):
+        if kind := data_kind(each, len(each)):
             return PublishedFile(path, name, raw, tuple(texts), (), f"{kind} in base64")
         found, notes = _pictures(each)
         pictures += found
@@ -98,11 +102,11 @@ def read_published(path: Path, name: str) -> PublishedFile:
     return PublishedFile(path, name, raw, tuple(texts), tuple(pictures), "")
 
 
-def data_kind(content: bytes) -> str:
-    """What a file is by its first bytes, if that is a kind which holds data; else ""."""
+def data_kind(content: bytes, size: int) -> str:
+    """What a file of so many bytes is by its first ones, if it is a kind with data; else ""."""
     if content[128:132] == b"DICM":
         return "a DICOM file"
-    if content[8:10] == b'{"' and int.from_bytes(content[:8], "little") < len(content):
+    if content[8:10] == b'{"' and int.from_bytes(content[:8], "little") < size:
         return "weights or tokens"
     return next((kind for start, kind in HOLDS_DATA.items() if content.startswith(start)), "")
 

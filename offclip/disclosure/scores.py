@@ -9,6 +9,7 @@ tables is to be expected. Numbers with one digit behind the point, and plots, ar
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,10 @@ ACCIDENTS = 0.01
 _DIGITS = range(2, 7)
 _NO_SCORES = (RECORDS, LEFT_OUT, IMAGES)
 _ROWS = 65_536
+_CSV: dict[str, Any] = {
+    "dtype": str, "keep_default_na": False, "chunksize": _ROWS, "on_bad_lines": "skip",
+    "encoding_errors": "replace",
+}  # fmt: skip
 _Table = tuple[list[np.ndarray], np.ndarray]
 
 
@@ -109,8 +114,8 @@ def _read(path: Path) -> Iterator[_Table]:
     """Columns of names, and the matrix of the decimal columns, some thousand rows at a time."""
     try:
         if path.suffix == ".csv":
-            for part in pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=_ROWS):
-                yield _split(part)
+            if path.stat().st_size:
+                yield from map(_split, pd.read_csv(path, **_CSV))
             return
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS):

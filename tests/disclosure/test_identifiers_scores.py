@@ -126,6 +126,8 @@ def test_few_digits_need_longer_runs(found, tmp_path):
     large = pd.DataFrame(np.random.default_rng(0).random((20_000, 2)), columns=["a", "b"])
     large.insert(0, "study_id", [STUDIES[n % len(STUDIES)] for n in range(len(large))])
     large.to_csv(folder / "run" / "scores.csv", index=False)
+    (folder / "run" / "empty.csv").touch()
+    (folder / "run" / "ragged.csv").write_bytes(b"a,b\n1,2,3\n\xff,0.5\n")
     chance = " ".join(f"{v:.2f}" for v in np.random.default_rng(1).random(5_000))
     planted = " ".join(f"{v:.2f}" for v in large["a"][:16])
     against = local_copy([folder])

@@ -11,7 +11,7 @@ from offclip.disclosure import local_copy, passages
 from offclip.disclosure.words import words_of
 from tests.disclosure.made import PROMPTS, SENTENCES, SHORT, STUDIES, records
 
-SENTENCE = SENTENCES[4]  # A 7 mm nodule overlies the right tracheal border, first seen by us.
+SENTENCE = SENTENCES[4]
 WORDS = SENTENCE.split()
 PASSAGE = "passages of restricted reports"
 
