@@ -6,8 +6,8 @@ Pictures of the size that MIMIC-CXR and VinDr-CXR have (3,056 by 2,544 pixels, c
 the phantom with noise, so that they compress about as radiographs do) as 8-bit JPEG, as
 uncompressed and JPEG 2000 DICOM, and as 16-bit PNG. On each kind of file, in turns:
 
-- ``plain``: the loop of the published code, one file after the other: OpenCV or pydicom, the largest
-  value as 255, the longer side to 256 by areas, zeros around (no table of values, no checks);
+- ``plain``: the loop of the published code, one file after the other: OpenCV or pydicom, the
+  largest value as 255, the longer side to 256 by areas, zeros around (no tables, no checks);
 - ``ours, 1 process``: the image cache, written part by part with checksums;
 - ``ours, N processes``: the same spread by Dask; the start of the processes is not counted.
 

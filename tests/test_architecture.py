@@ -25,20 +25,10 @@ ALLOWED = {
     "models": {"scores", "squares"},
     "data": {"text", "phantom", "squares"},
     "rehearsal": {"data", "phantom"},
-    "disclosure": {"data", "text"},
+    "disclosure": {"data", "text", "squares"},
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
     "evaluation": {"scores", "squares", "losses", "models", "data", "text", "phantom", "training"},
-    "study": {
-        "scores",
-        "squares",
-        "losses",
-        "models",
-        "data",
-        "text",
-        "phantom",
-        "training",
-        "evaluation",
-    },  # fmt: skip
+    "study": set("scores squares losses models data text phantom training evaluation".split()),
     "cli": None,  # the command line may import everything
     "__main__": None,
 }

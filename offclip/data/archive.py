@@ -39,6 +39,8 @@ RECORDS, LEFT_OUT, COUNTS = "records.parquet", "left_out.parquet", "counts.json"
 CLASSIFIER, TEXTS = "classifier.json", "texts"
 REASONS = tuple(dict.fromkeys(texts.FAULTS + cache.FAULTS))
 """Why a row of a reader is left out, beside the reader's own reasons."""
+INVENTED = "REHEARSAL.txt"
+"""A file at the root of a copy that ``offclip.rehearsal`` wrote; records of it have it as well."""
 KNOWN_BAD = "known_bad"
 """The reader's reason for images that the publishers know to be damaged."""
 FIT_REPORTS = 20_000
@@ -118,6 +120,8 @@ def curate_archive(
     left_out.to_parquet(out / LEFT_OUT, index=False)
     counts = {**found, "sideways": sideways, **_counts(rows, out / RECORDS)}
     write_json(out / COUNTS, counts)
+    if (root / INVENTED).is_file():
+        shutil.copyfile(root / INVENTED, out / INVENTED)
     shutil.rmtree(out / TEXTS, ignore_errors=True)
     return ArchiveCuration(out, counts)
 

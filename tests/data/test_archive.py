@@ -41,7 +41,7 @@ def root(tmp_path):
     folder, generator = tmp_path / "mimic", np.random.default_rng(0)
     images, labels = [], []
     for number in range(120):
-        subject, study = patient_of(number), 50_000_000 + number
+        subject, study = patient_of(number), 90_000_000 + number
         place = folder / "files" / f"p{str(subject)[:2]}" / f"p{subject}" / f"s{study}"
         place.mkdir(parents=True)
         for k, view in enumerate(study_images(number)):
@@ -83,13 +83,13 @@ def test_one_frontal_image_a_study_and_splits_by_folder(root):
     assert folders["validation"] == ["p17"] and folders["test"] == ["p18", "p19"]
     assert folders["train"] == [f"p{n}" for n in range(10, 17)]
     assert all((root / name).is_file() for name in [*rows["image"], *rows["report"]])
-    both = rows[rows["study_id"].isin([str(50_000_000 + n) for n in range(0, 120, 4)])]
+    both = rows[rows["study_id"].isin([str(90_000_000 + n) for n in range(0, 120, 4)])]
     second = both["image"].str.endswith("-00000001.jpg")
     assert 0 < second.sum() < len(both)
     assert not rows["image"].equals(read_mimic(root, seed=1)[0]["image"])
     labels = rows.set_index("study_id")["labels"]
-    assert labels["50000000"] == {"No Finding": 1, "Pleural Effusion": 0, "Edema": None}
-    assert labels["50000002"] == {"No Finding": 0, "Pleural Effusion": 1, "Edema": 0}
+    assert labels["90000000"] == {"No Finding": 1, "Pleural Effusion": 0, "Edema": None}
+    assert labels["90000002"] == {"No Finding": 0, "Pleural Effusion": 1, "Edema": 0}
 
 
 def test_records_cache_and_counts(root, tmp_path):
@@ -117,17 +117,17 @@ def test_records_cache_and_counts(root, tmp_path):
 
 
 def test_what_is_left_out_is_named_and_counted(root, tmp_path):
-    report_of(root, 50000010).unlink()
-    report_of(root, 50000011).write_bytes(b"FINDINGS: \xff\xfe clear.")
-    report_of(root, 50000012).write_text("EXAMINATION: CHEST\n\nINDICATION: ___ with cough.\n")
-    next(root.glob("files/*/*/s50000013/*.jpg")).write_bytes(b"\xff\xd8\xff")
-    next(root.glob("files/*/*/s50000017/*.jpg")).unlink()
+    report_of(root, 90000010).unlink()
+    report_of(root, 90000011).write_bytes(b"FINDINGS: \xff\xfe clear.")
+    report_of(root, 90000012).write_text("EXAMINATION: CHEST\n\nINDICATION: ___ with cough.\n")
+    next(root.glob("files/*/*/s90000013/*.jpg")).write_bytes(b"\xff\xd8\xff")
+    next(root.glob("files/*/*/s90000017/*.jpg")).unlink()
     outside = tmp_path / "elsewhere.txt"
     outside.write_text(NORMAL)
-    report_of(root, 50000014).unlink()
-    (report_of(root, 50000015).parent / "s50000014.txt").symlink_to(outside)
+    report_of(root, 90000014).unlink()
+    (report_of(root, 90000015).parent / "s90000014.txt").symlink_to(outside)
     metadata = table_of(root, "metadata")
-    metadata.loc[metadata["study_id"] == 50000016, "ViewPosition"] = ""
+    metadata.loc[metadata["study_id"] == 90000016, "ViewPosition"] = ""
     write(root, "metadata", metadata)
     made = curate_archive("mimic_cxr", root, tmp_path / "out")
     counts = made.counts
@@ -137,8 +137,8 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
     }  # fmt: skip
     assert counts["without_frontal"] == 1 and counts["kept"] == 113
     left_out = pd.read_parquet(tmp_path / "out" / "left_out.parquet").set_index("study_id")
-    assert left_out["reason"]["50000013"] == "unreadable_image"
-    assert "s50000013" in left_out["error"]["50000013"]
+    assert left_out["reason"]["90000013"] == "unreadable_image"
+    assert "s90000013" in left_out["error"]["90000013"]
     with pytest.raises(ValueError, match="strict: 6 images would be left out; the first: .*report"):
         curate_archive("mimic_cxr", root, tmp_path / "strict", strict=True)
 

@@ -9,7 +9,7 @@ from offclip.data.cache import ImageCache
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import read_grey
 from offclip.data.readers import READERS
-from offclip.rehearsal import rehearse
+from offclip.rehearsal import MARKER, rehearse
 from offclip.squares import published_square
 
 
@@ -30,6 +30,7 @@ def test_every_row_is_kept_or_has_its_reason(curated):
     assert (left_out["reason"] != "").all() and found.items() <= counts.items()
     assert sum(each["images"] for each in counts["splits"].values()) == len(records)
     assert (records["dataset"] == name).all()
+    assert (made.folder / MARKER).read_bytes() == (root / MARKER).read_bytes()
     assert (records["access"] == load_manifest(name).access).all()
 
 
