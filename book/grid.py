@@ -29,6 +29,7 @@ import yaml
 
 from book.execute import NOTEBOOKS, ROOT, NotebookFailed, execute_all
 from book.parameters import check_parameters_of
+from offclip.cli.shared import spread_options
 from offclip.data.spread import Spread, spread
 from offclip.files import write_json
 
@@ -134,8 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("grid", type=Path)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "grid")
-    parser.add_argument("--jobs", type=int, help="processes; default: all cores")
-    parser.add_argument("--scheduler", default="", help="of a Dask cluster, tcp://…")
+    spread_options(parser)
     parser.add_argument("--limit", type=float, default=7200.0, help="seconds for one run")
     parser.add_argument("--record", type=Path, help="JSON file for the evidence of all runs")
     options = parser.parse_args(arguments)

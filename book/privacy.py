@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from offclip.data.archive import INVENTED
 from offclip.disclosure import find_faults, local_copy
 from offclip.disclosure.local import RECORDS, holds_restricted
 from offclip.disclosure.provenance import parameters_of, read_folders, restricted_datasets
@@ -20,7 +21,6 @@ from offclip.disclosure.provenance import parameters_of, read_folders, restricte
 ROOT = Path(__file__).resolve().parents[1]
 PRIVATE = Path("runs") / "private" / "notebooks"
 """Below the project: executed notebooks of restricted records, ignored by git and by the book."""
-REHEARSAL = "REHEARSAL.txt"
 """Lies beside invented records and pictures."""
 NOTE = """```{admonition} Not on this page
 This notebook read records of restricted access when the book was built. Its numbers and figures
@@ -45,7 +45,7 @@ def privacy_faults(
     folders = record_folders([*executed, root / PRIVATE], root)
     if not folders:
         return []
-    copy = local_copy(folders, without=REHEARSAL)
+    copy = local_copy(folders, without=INVENTED)
     return [str(fault) for fault in find_faults(paths, copy).faults]
 
 
@@ -73,10 +73,10 @@ def reads_restricted(notebook: Path, values: Mapping[str, Any]) -> bool:
     """
     parameters = {**parameters_of(nbformat.read(notebook, as_version=4)), **values}
     folders = read_folders(parameters, notebook)
-    if any(holds_restricted(each) for each in folders if not (each / REHEARSAL).exists()):
+    if any(holds_restricted(each) for each in folders if not (each / INVENTED).exists()):
         return True
     root = read_folders({"root": parameters.get("root", "")}, notebook)
-    real = [folder for folder in root if not (folder / REHEARSAL).exists()]
+    real = [folder for folder in root if not (folder / INVENTED).exists()]
     return bool(real) and parameters.get("dataset") in restricted_datasets()
 
 

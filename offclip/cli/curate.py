@@ -1,8 +1,9 @@
 """``curate``: from an archive to records and an image cache."""
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from offclip.cli.shared import shared_out, spread_options
 
 
 def add(commands: Any) -> None:
@@ -18,8 +19,7 @@ def add(commands: Any) -> None:
     curate.add_argument("--seed", type=int, help="of split or drawn images; 0 for a new folder")
     curate.add_argument("--root", help="the folder of your copy")
     curate.add_argument("--classifier", help="of sentences: classifier.json of another curation")
-    curate.add_argument("--jobs", type=int, help="processes that read; default: all cores")
-    curate.add_argument("--scheduler", default="", help="of a Dask cluster, as tcp://10.0.0.1:8786")
+    spread_options(curate)
     curate.add_argument(
         "--strict", action="store_true",
         help="stop at an image that would be left out, unless it is known to be bad",
@@ -30,14 +30,13 @@ def add(commands: Any) -> None:
 def _curate(options: argparse.Namespace) -> None:
     from offclip.data.archive import curate_archive
     from offclip.data.curate import DATASET, curate
-    from offclip.data.spread import spread
 
     if options.dataset == DATASET:
         counts = curate(options.data, reports=options.reports, seed=options.seed).counts
     elif options.root is None:
         raise ValueError(f"--root: expected the folder of your copy of {options.dataset}")
     else:
-        with spread(options.jobs, options.scheduler) as each:
+        with shared_out(options) as spread:
             counts = curate_archive(
                 options.dataset,
                 options.root,
@@ -46,18 +45,7 @@ def _curate(options: argparse.Namespace) -> None:
                 classifier=options.classifier,
                 seed=options.seed or 0,
                 strict=options.strict,
-                spread=_watched(each),
+                spread=spread,
             ).counts
     for name, value in counts.items():
         print(f"{name}: {value}")
-
-
-def _watched(each: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """The same, with a bar on a terminal: one step a part."""
-    from tqdm import tqdm
-
-    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        parts = list(items)
-        return iter(tqdm(each(function, parts), total=len(parts), unit="part", disable=None))
-
-    return run

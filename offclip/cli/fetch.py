@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import Any
 
+from offclip.cli.shared import shared_out, spread_options
+
 SHOWN = 3
 """Details of a kind on the terminal; all of them are in the file of --csv."""
 
@@ -33,7 +35,7 @@ def add(commands: Any) -> None:
     check.add_argument("--root", required=True, help="the folder of your copy")
     check.add_argument("--reports", help="root of the reports, if it is another")
     check.add_argument("--quick", action="store_true", help="read no pixels, only headers")
-    check.add_argument("--jobs", type=int, help="processes; default: all cores")
+    spread_options(check)
     check.add_argument("--csv", help="write all details to this file")
     check.set_defaults(call=_check)
 
@@ -54,16 +56,15 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from offclip.data.check import check
-    from offclip.data.spread import spread
     from offclip.files import write_text
 
-    with spread(options.jobs) as shared:
+    with shared_out(options) as spread:
         found = check(
             options.dataset,
             options.root,
             reports=options.reports,
             quick=options.quick,
-            spread=shared,
+            spread=spread,
         )
     table = found.table.astype(object)
     print(table.where(table.notna(), "").to_string(index=False))

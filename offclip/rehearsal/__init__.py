@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from offclip.data.archive import INVENTED
 from offclip.phantom.render import SIZES
 from offclip.rehearsal import chestx_det10, chexpert, mimic, ms_cxr, nih, openi, padchest, vindr
 
@@ -25,7 +26,7 @@ LAYOUTS: Mapping[str, Callable[..., None]] = {
     "chestx_det10": chestx_det10.write,
     "ms_cxr": ms_cxr.write,
 }
-MARKER = "REHEARSAL.txt"
+MARKER = INVENTED
 LEAST = 20
 """Fewest studies: below, a split would be empty."""
 

@@ -100,7 +100,7 @@ def score_digest(scorer: Scorer, prompts: Sequence[str]) -> str:
     for prompt, ids in zip(prompts, model.tokenize(prompts)["input_ids"].tolist(), strict=True):
         whole.update(f"{prompt} {ids}".encode())
     probe = np.arange(256 * 192, dtype=np.uint32).reshape(256, 192) % 251
-    whole.update(np.ascontiguousarray(scorer.square(probe.astype(np.uint8))))
+    whole.update(scorer.square(probe.astype(np.uint8)).tobytes())
     code = [source_checksum(_PACKAGE / name) for name in ("data", "models", "models/published")]
     whole.update(f"{type(model).__name__} {scorer.pixels} {code}".encode())
     return whole.hexdigest()[:12]
