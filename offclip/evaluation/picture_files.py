@@ -59,5 +59,5 @@ def _picture(
     try:
         grey = read(name)
         return square(grey), (grey.shape[1], grey.shape[0]), ""
-    except (ValueError, OSError) as error:
-        return None, (0, 0), str(error)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        return None, (0, 0), str(error) or type(error).__name__

@@ -4,12 +4,12 @@ Reader → images → one score table → published numbers and corrected ones �
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from offclip.evaluation import Record
+from offclip.evaluation import Record, config_hash
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
 from offclip.models.heads import CosineHead
 from offclip.study.external_cases import Cases, Options, cases_of, check_missing
@@ -117,7 +117,8 @@ def evaluate_published_set(
     own = rules.prompts(cases.test).values() if rules else ()
     scored, here = copy.score(scorer, list(dict.fromkeys([*asked.prompts, *own])), cases.names)
     head = "cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention"
-    origin = Origin(dataset, name, head, here.name.rpartition("-")[2], scored.minutes)
+    config = config_hash({"scores": here.name, **asdict(options)})
+    origin = Origin(dataset, name, head, config, scored.minutes)
     parts: dict[str, _Part] = {}
     if rules and options.protocol != "corrected":
         parts["published"] = _published(copy, rules, scorer, cases, scored, origin)

@@ -25,6 +25,7 @@ from offclip.evaluation import (
     score_table,
     validation_metrics,
 )
+from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
 from offclip.models import PairModel, load_weights, save_tokenizer
@@ -280,17 +281,6 @@ def point(
     prompts = [positive_prompt(phrase) for phrase in asked.phrases.values()]
     size = model.picture_size
     maps = attention_maps(model, material.pictures(cases, size).draw(0), prompts, kind=kind)
-    boxes = _seen(material.boxes(cases, size), model.margin)
+    boxes = boxes_without_margin(material.boxes(cases, size), model.margin)
     ids, classes = list(cases["study_id"]), list(asked.phrases)
     return pointing_game(maps, ids, classes, boxes, size - 2 * model.margin)
-
-
-def _seen(
-    boxes: dict[str, list[dict[str, Any]]], margin: int
-) -> dict[str, list[dict[str, float | str]]]:
-    """Boxes in pixels of what is left of the pictures; what was cut off is outside of it."""
-    corners = ("x_min", "y_min", "x_max", "y_max")
-    return {
-        study: [{**box, **{name: box[name] - margin for name in corners}} for box in each]
-        for study, each in boxes.items()
-    }

@@ -6,14 +6,20 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from offclip.data.manifests import load_manifest
+from offclip.data.pictures import read_grey
 from offclip.data.readers import READERS
-from offclip.evaluation import read_evidence, write_evidence
+from offclip.evaluation import read_evidence, score_table, write_evidence
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO
+from offclip.models import PublishedCARZero, PublishedConfig, train_tokenizer
+from offclip.squares import published_square
 from offclip.study.external import evaluate_published_set
 from offclip.study.external_cases import Options
+from offclip.study.external_scores import Scorer, square_of
 from offclip.study.external_sets import PUBLISHED, corrected_set
-from tests.study.external_fakes import NAME, copy, evaluated, oracle, values
+from tests.study.external_fakes import FEW, NAME, copy, evaluated, oracle, values
 
 
 def test_thresholds_come_from_validation_where_the_set_has_one(tmp_path):
@@ -166,7 +172,10 @@ def test_evidence_is_written_and_holds_no_image(tmp_path):
     intervals = table.set_index("metric")["interval"]
     assert intervals["normal_auc_free"] is not None and (table["n"] > 1).all()
     record = json.loads(text)[0]
-    assert record["variant"] == "a model" and record["config"] == found.folder.name[-12:]
+    assert record["variant"] == "a model" and record["dataset"] == "chexpert"
+    highest = Options(views="max", min_positives=2, resamples=20)
+    other = evaluated("chexpert", tmp_path, options=highest)
+    assert other.folder == found.folder and other.records[0].config != record["config"]
 
 
 def test_wrong_roots_and_names(tmp_path):
@@ -213,6 +222,28 @@ def test_published_pixels_are_another_reading_of_dicom_files(tmp_path):
     assert len(list(tmp_path.glob("vindr_cxr-*"))) == 2
     with pytest.raises(ValueError, match="read in one way only"):
         evaluated("openi", tmp_path, options=options)
+
+
+def test_the_published_architecture_sees_its_own_squares(tmp_path):
+    root, rows = copy("chestx_det10")
+    words = [f"there is no {phrase}" for phrase in load_manifest("chestx_det10").prompts.values()]
+    sizes = PublishedConfig(
+        vocabulary=64, dim=16, layers=4, heads=2, feedforward=16, image_size=32, patch_size=8,
+        positions=32, text_length=16, fusion_layers=1, fusion_heads=2, fusion_feedforward=16,
+        hidden=(8,),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = PublishedCARZero(sizes, train_tokenizer([*words, *words])).eval()
+    scorer = Scorer(model, square_of(model))
+    assert scorer.square is published_square
+    found = evaluate_published_set("chestx_det10", root, scorer, NAME, options=FEW, folder=tmp_path)
+    kept = pd.read_parquet(found.folder / "scores.parquet")
+    image = rows.loc[rows["split"] == "test", "image"].iloc[5]
+    picture = published_square(read_grey(root / image))[None]
+    own = score_table(model, picture, ["it"], list(kept.columns)).loc["it"]
+    np.testing.assert_allclose(kept.loc[image], own, atol=1e-5)
+    n = {record.metric: record.n for record in found.records if record.detail == "mean"}
+    assert n["pointing"] > 0 and n["pointing"] == n["pointing_chance"]
 
 
 def test_a_table_says_both_side_by_side(tmp_path):

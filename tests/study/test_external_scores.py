@@ -1,5 +1,7 @@
 """One score table: resumed, mended, private to its model, and nothing outside of the root."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +90,18 @@ def test_an_interrupted_scoring_goes_on_and_gives_the_same_table(root, tmp_path,
     assert not list((tmp_path / "scores" / "parts").iterdir())
 
 
+def test_reading_can_be_shared_out(root, tmp_path):
+    def elsewhere(function, items):
+        return map(pickle.loads(pickle.dumps(function)), pickle.loads(pickle.dumps(items)))
+
+    one = scorer(root)
+    (root / NAMES[2]).unlink()
+    shared = Scorer(one.model, square, batch_size=4, spread=elsewhere)
+    found = score_images(shared, PROMPTS, root, NAMES, tmp_path / "scores")
+    assert found.table.equals(expected().drop(NAMES[2]).astype(found.table.dtypes.iloc[0]))
+    assert set(found.refused) == {NAMES[2]}
+
+
 def test_files_that_were_mended_or_changed_are_read_again(root, tmp_path):
     one = scorer(root)
     good = (root / NAMES[4]).read_bytes()
@@ -106,10 +120,12 @@ def test_files_that_were_mended_or_changed_are_read_again(root, tmp_path):
 def test_nothing_outside_of_the_root_is_opened(root, tmp_path):
     (tmp_path / "secret.png").write_bytes((root / NAMES[0]).read_bytes())
     (root / "images" / "link.png").symlink_to(tmp_path / "secret.png")
-    names = ["../secret.png", "images/link.png", str(tmp_path / "secret.png"), NAMES[1]]
+    (root / "images" / "loop.png").symlink_to(root / "images" / "loop.png")
+    outside = ["../secret.png", "images/link.png", str(tmp_path / "secret.png")]
+    names = [*outside, "images/loop.png", NAMES[1]]
     found = score_images(scorer(root), PROMPTS, root, names, tmp_path / "scores")
-    assert list(found.table.index) == [NAMES[1]]
-    assert all("leads out of" in reason for reason in found.refused.values())
+    assert list(found.table.index) == [NAMES[1]] and set(found.refused) == set(names[:-1])
+    assert all("leads out of" in found.refused[name] for name in outside)
     with pytest.raises(ValueError, match="expected each image once"):
         score_images(scorer(root), PROMPTS, root, NAMES[:1] * 2, tmp_path / "scores")
 
