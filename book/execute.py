@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ def execute_all(
     private: Path | None = None,
     root: Path = ROOT,
     limit: float = 900.0,
+    inputs: str = "",
+    made: Sequence[Path] = (),
 ) -> list[str]:
     """Execute ``notebooks`` in order; return the names of those that really ran.
 
@@ -54,12 +56,14 @@ def execute_all(
             ``root`` by default; where it is ``out``, nothing is shown of ``out``.
         root: project folder, whose package and records belong to the fingerprint.
         limit: seconds for one notebook.
+        inputs: state of what else the notebooks read; belongs to the fingerprint.
+        made: files that a run makes, removed before one that is not kept; of a single notebook.
 
     Raises:
         NotebookFailed: after every notebook has had its turn, when at least one failed.
     """
     ran, failures = [], []
-    shared, private = shared_digest(root), private or root / PRIVATE
+    shared, private = shared_digest(root) + inputs, private or root / PRIVATE
     for number, notebook in enumerate(notebooks, start=1):
         name = notebook.stem
         label = f"[{number}/{len(notebooks)}] {name}"
@@ -72,6 +76,9 @@ def execute_all(
         else:
             start = time.monotonic()
             running = place / f".{name}.running.ipynb"
+            _stamp(place, name).unlink(missing_ok=True)
+            for path in made:
+                path.unlink(missing_ok=True)
             try:
                 _execute(notebook, running, values, label, limit)
                 if reads_restricted(notebook, values):  # it may have made the records itself
@@ -125,7 +132,6 @@ def _execute(
 ) -> None:
     deadline = time.monotonic() + limit
     running.parent.mkdir(parents=True, exist_ok=True)
-    _stamp(running.parent, notebook.stem).unlink(missing_ok=True)
     progress = {"cell": 0}
     try:
         with _heartbeat(label, progress):

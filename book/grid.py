@@ -10,7 +10,8 @@ The file names a notebook, parameters that all runs share, and lists of values:
 
 Every combination is a run of papermill in a folder of its own, with the executed copy and, where
 the notebook has a parameter ``record``, the evidence of this run. Finished runs are kept as those
-of the book are; a run that fails is named and does not stop the others.
+of the book are, while the curated data that their parameters name stays as it was; a run that fails
+is named and does not stop the others.
 """
 
 import argparse
@@ -24,14 +25,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 import yaml
 
 from book.execute import NOTEBOOKS, ROOT, NotebookFailed, execute_all
 from book.parameters import check_parameters_of
 from offclip.cli.shared import spread_options
+from offclip.data.curation_folder import COUNTS, RECORDS
 from offclip.data.spread import Spread, spread
-from offclip.files import write_json
+from offclip.disclosure.provenance import parameters_of, read_folders
+from offclip.files import file_stamp, write_json
 
 RECORD, EVIDENCE = "record", "evidence.json"
 
@@ -56,7 +60,8 @@ def read_grid(path: Path, out: Path, notebooks: Path = NOTEBOOKS) -> list[Cell]:
     Raises:
         FileNotFoundError: no such file.
         ValueError: keys that are unknown or missing, no notebook of that name, an empty list, a
-            name in ``fixed`` and ``grid``, an unknown parameter, or a value of the wrong type.
+            value twice in a list, a name in ``fixed`` and ``grid``, an unknown parameter, or a
+            value of the wrong type.
     """
     asked = _asked(path)
     notebook = notebooks / f"{asked['notebook']}.ipynb"
@@ -68,10 +73,12 @@ def read_grid(path: Path, out: Path, notebooks: Path = NOTEBOOKS) -> list[Cell]:
         {**asked["fixed"], **dict(zip(grid, chosen, strict=True))}
         for chosen in itertools.product(*grid.values())
     ]
-    where = str(path)
-    return [
-        _cell(notebook, check_parameters_of(notebook, each, where), out) for each in combinations
-    ]
+    checked = [check_parameters_of(notebook, each, str(path)) for each in combinations]
+    for name, values in grid.items():
+        different = {json.dumps(each[name], sort_keys=True) for each in checked}
+        if len(different) < len(values):
+            raise ValueError(f"{path}: grid: {name}: expected each value once, got {values}")
+    return [_cell(notebook, values, out) for values in checked]
 
 
 def _asked(path: Path) -> dict[str, Any]:
@@ -102,29 +109,45 @@ def _cell(notebook: Path, values: dict[str, Any], out: Path) -> Cell:
 
 def run_grid(cells: Sequence[Cell], *, limit: float, spread: Spread = map) -> dict[str, str]:
     """Run what is not finished; why each run failed, or "", by its folder's name."""
-    for cell in cells:
-        write_json(cell.folder / "parameters.json", cell.values)
     failures = spread(partial(_run, limit=limit), cells)
     return {cell.folder.name: failure for cell, failure in zip(cells, failures, strict=True)}
 
 
 def _run(cell: Cell, *, limit: float) -> str:
     values = dict(cell.values)
-    if RECORD in papermill.inspect_notebook(str(cell.notebook)):
-        values[RECORD] = str(cell.evidence)
     try:
+        write_json(cell.folder / "parameters.json", values)
+        if RECORD in papermill.inspect_notebook(str(cell.notebook)):
+            values[RECORD] = str(cell.evidence)
         execute_all(
             [cell.notebook], {cell.notebook.stem: values}, out=cell.folder, private=cell.folder,
-            root=ROOT, limit=limit,
+            root=ROOT, limit=limit, inputs=_data_read(cell), made=[cell.evidence],
         )  # fmt: skip
     except NotebookFailed as failure:
         return str(failure)
+    except (ValueError, OSError, RuntimeError) as error:  # a full disk, damaged records
+        return f"{cell.folder.name}: {type(error).__name__}: {error}"
     return ""
 
 
-def merged(cells: Sequence[Cell]) -> list[Mapping[str, Any]]:
-    """The records of all runs that wrote some, in the order of the grid."""
-    found = [cell.evidence for cell in cells if cell.evidence.is_file()]
+def _data_read(cell: Cell) -> str:
+    """State of the curated data that the parameters name; another state is another run."""
+    parameters = {**parameters_of(nbformat.read(cell.notebook, as_version=4)), **cell.values}
+    folders = [
+        each for each in read_folders(parameters, cell.notebook) if (each / COUNTS).is_file()
+    ]
+    states = [[(each / COUNTS).read_text("utf-8"), file_stamp(each / RECORDS)] for each in folders]
+    return json.dumps(states)
+
+
+def with_evidence(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Cell]:
+    """The runs that did not fail and wrote records, in the order of the grid."""
+    return [each for each in cells if not failures[each.folder.name] and each.evidence.is_file()]
+
+
+def merged(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """The records of all runs that did not fail, in the order of the grid."""
+    found = [each.evidence for each in with_evidence(cells, failures)]
     return [each for path in found for each in json.loads(path.read_text(encoding="utf-8"))]
 
 
@@ -144,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
         with spread(options.jobs, options.scheduler) as each:
             failures = run_grid(cells, limit=options.limit, spread=each)
         if options.record:
-            write_json(options.record, merged(cells))
+            write_json(options.record, merged(cells, failures))
     except (ValueError, OSError, RuntimeError) as error:
         print(f"grid: {error}", file=sys.stderr)
         return 1
@@ -152,9 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
         state = "FAILED" if failures[cell.folder.name] else "done"
         print(f"{state:6} {cell.folder.name} {cell.values}")
     failed = [failure for failure in failures.values() if failure]
-    with_evidence = sum(cell.evidence.is_file() for cell in cells)
     print(f"{len(cells)} runs: {len(cells) - len(failed)} done, {len(failed)} failed; "
-          f"{with_evidence} with evidence")  # fmt: skip
+          f"{len(with_evidence(cells, failures))} with evidence")  # fmt: skip
     for failure in failed:
         print(f"\n{failure}", file=sys.stderr)
     return 1 if failed else 0

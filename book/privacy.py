@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from offclip.data.archive import INVENTED
+from offclip.data.curation_folder import INVENTED
 from offclip.disclosure import find_faults, local_copy
 from offclip.disclosure.local import RECORDS, holds_restricted
 from offclip.disclosure.provenance import parameters_of, read_folders, restricted_datasets

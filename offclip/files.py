@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,15 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def source_checksum(folder: str | Path) -> int:
-    """Checksum of the Python files of a folder: what other code made is not taken for our own."""
-    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(folder).glob("*.py"))))
+def source_checksum(files: Iterable[Path]) -> int:
+    """Checksum of source files: what other code made is not taken for our own."""
+    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(files)))
+
+
+def file_stamp(path: Path) -> dict[str, int]:
+    """``bytes`` and ``modified`` (ns) of a file: -1 and 0 where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # the second: a name that no file can have
+        return {"bytes": -1, "modified": 0}
+    return {"bytes": found.st_size, "modified": found.st_mtime_ns}

@@ -14,7 +14,9 @@ def add(commands: Any) -> None:
         help="openi_phantom, or a set of which you have a copy: mimic_cxr, vindr_cxr, openi, "
         "chexpert, padchest, nih_chestxray14, chestx_det10, ms_cxr",
     )  # fmt: skip
-    curate.add_argument("--data", "--out", default="runs/data", help="folder for the records")
+    curate.add_argument(
+        "--data", "--out", help="folder for the records; runs/data for openi_phantom"
+    )
     curate.add_argument("--reports", help="archive or folder of the reports, if not in --root")
     curate.add_argument("--seed", type=int, help="of split or drawn images; 0 for a new folder")
     curate.add_argument("--root", help="the folder of your copy")
@@ -32,9 +34,14 @@ def _curate(options: argparse.Namespace) -> None:
     from offclip.data.curate import DATASET, curate
 
     if options.dataset == DATASET:
-        counts = curate(options.data, reports=options.reports, seed=options.seed).counts
-    elif options.root is None:
-        raise ValueError(f"--root: expected the folder of your copy of {options.dataset}")
+        _refuse_for_phantoms(options)
+        data = options.data or "runs/data"
+        counts = curate(data, reports=options.reports, seed=options.seed).counts
+    elif options.root is None or options.data is None:
+        raise ValueError(
+            f"--root, --out: expected the folder of your copy of {options.dataset}, and a folder "
+            "of its own for the records"
+        )
     else:
         with shared_out(options) as spread:
             counts = curate_archive(
@@ -43,9 +50,18 @@ def _curate(options: argparse.Namespace) -> None:
                 options.data,
                 reports=options.reports,
                 classifier=options.classifier,
-                seed=options.seed or 0,
+                seed=options.seed,
                 strict=options.strict,
                 spread=spread,
             ).counts
     for name, value in counts.items():
         print(f"{name}: {value}")
+
+
+def _refuse_for_phantoms(options: argparse.Namespace) -> None:
+    given = [name for name in ("root", "classifier", "strict", "scheduler") if vars(options)[name]]
+    if given:
+        raise ValueError(
+            f"--{given[0]}: expected the name of a set as well, for example: curate mimic_cxr "
+            "--root …; the default, openi_phantom, is made from reports alone"
+        )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from offclip.cli.runs import finished, run_options, scorer, single
+from offclip.cli.shared import spread_options
 
 
 def add(commands: Any) -> None:
@@ -39,10 +40,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--min-positives", type=int, default=10, help="of a class measured")
     evaluate.add_argument("--resamples", type=int, default=1000, help="of the bootstrap")
     evaluate.add_argument("--batch-size", type=int, default=128, help="images at once")
-    evaluate.add_argument("--jobs", type=int, help="processes that read; default: all cores")
-    evaluate.add_argument(
-        "--scheduler", default="", help="of a Dask cluster, as tcp://10.0.0.1:8786"
-    )
+    spread_options(evaluate)
     evaluate.set_defaults(call=_evaluate)
 
 

@@ -20,13 +20,25 @@ import pandas as pd
 from offclip.data import cache, texts
 from offclip.data.cache import write_cache
 from offclip.data.curate import fit_classifier, probabilities
+from offclip.data.curation_folder import (
+    CLASSIFIER,
+    COUNTS,
+    INVENTED,
+    LEFT_OUT,
+    RECORDS,
+    TEXTS,
+    Tally,
+    alone,
+    remove_results,
+    seed_before,
+)
 from offclip.data.manifests import load_manifest
 from offclip.data.readers import READERS, Reader
 from offclip.data.readers.mimic import NO_FINDING
 from offclip.data.records import COLUMNS, read_records, write_record_parts
 from offclip.data.spread import Spread
 from offclip.data.texts import PART, text_parts, write_texts
-from offclip.files import write_json
+from offclip.files import atomic_path, write_json
 from offclip.text import (
     FilterPolicy,
     NgramClassifier,
@@ -35,12 +47,8 @@ from offclip.text import (
     load_classifier,
 )
 
-RECORDS, LEFT_OUT, COUNTS = "records.parquet", "left_out.parquet", "counts.json"
-CLASSIFIER, TEXTS = "classifier.json", "texts"
 REASONS = tuple(dict.fromkeys(texts.FAULTS + cache.FAULTS))
 """Why a row of a reader is left out, beside the reader's own reasons."""
-INVENTED = "REHEARSAL.txt"
-"""A file at the root of a copy that ``offclip.rehearsal`` wrote; records of it have it as well."""
 KNOWN_BAD = "known_bad"
 """The reader's reason for images that the publishers know to be damaged."""
 FIT_REPORTS = 20_000
@@ -67,7 +75,7 @@ def curate_archive(
     *,
     reports: str | Path | None = None,
     classifier: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     strict: bool = False,
     spread: Spread = map,
 ) -> ArchiveCuration:
@@ -79,50 +87,62 @@ def curate_archive(
     labeller calls normal and from those it does not. Other sets with text keep their sentences, and
     have prompts if a classifier is given that judges them.
 
-    A call that was stopped goes on where it was: finished parts of texts and pictures stay.
+    A call that was stopped goes on where it was, and so does one with other data or settings:
+    only texts and pictures whose files have changed are read again. Results of an
+    earlier call are removed before new ones are made.
 
     Args:
         dataset: a name of ``READERS``.
         root: of the archive.
-        out: folder for the result.
+        out: folder for the result, of this set alone.
         reports: root of the reports, if it is another.
         classifier: of ``offclip.text.load_classifier``.
-        seed: of the image that is drawn among several of a study.
-        strict: raise before records are written if an image is left out that is not known as bad.
+        seed: of the image that is drawn among several of a study. ``None``: that of ``out``, and 0
+            for a new folder.
+        strict: raise before records are written if an image is left out that is not known as bad;
+            ``left_out.parquet`` has all of them.
         spread: shares out the reading of reports and images.
 
     Raises:
-        ValueError: an unknown dataset; strict, and something is left out; nothing is left; or
-            counts do not add up.
+        ValueError: an unknown dataset; strict, and something is left out; nothing is left; another
+            curation is at work in ``out``; or counts do not add up.
         FileNotFoundError: a table of the archive is missing.
         OSError: ``out`` cannot be written.
     """
     read, root, out = reader_of(dataset), Path(root), Path(out)
-    if not root.is_dir():
-        raise FileNotFoundError(f"root: expected the folder of your copy of {dataset}, got {root}")
-    rows, found = read(root, seed=seed)
-    rows = rows.assign(error="", width=0, height=0).reset_index(drop=True)
-    listed = np.flatnonzero(rows["reason"] == "")
-    if "report" in rows:
-        names = rows["report"].iloc[listed].tolist()
-        faults = write_texts(out / TEXTS, reports or root, names, spread=spread)
-        rows.loc[listed, "reason"] = faults
-    sideways = _add_pictures(rows, root, out, spread)
-    left_out = rows.loc[rows["reason"] != "", ["study_id", "image", "reason", "error"]]
-    _check_left(rows, left_out, root, strict)
+    reports = Path(reports or root)
+    for name, folder in (("root", root), ("reports", reports)):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{name}: expected the folder of your copy of {dataset}, got {folder}"
+            )
     judge: SentenceClassifier | None = load_classifier(classifier) if classifier else None
-    if judge is None and "report" in rows:
-        judge = _fitted(_with_texts(rows.iloc[listed], out), rows)
-        judge.save(out / CLASSIFIER)
-    parts = _with_texts(rows.iloc[listed], out)
-    made = (_records(part, dataset, judge) for part in parts if len(part))
-    write_record_parts(made, out / RECORDS)
-    left_out.to_parquet(out / LEFT_OUT, index=False)
-    counts = {**found, "sideways": sideways, **_counts(rows, out / RECORDS)}
-    write_json(out / COUNTS, counts)
-    if (root / INVENTED).is_file():
-        shutil.copyfile(root / INVENTED, out / INVENTED)
-    shutil.rmtree(out / TEXTS, ignore_errors=True)
+    with alone(out):
+        seed = seed_before(out, dataset) if seed is None else seed
+        rows, found = read(root, seed=seed)
+        remove_results(out)
+        rows = rows.assign(error="", width=0, height=0).reset_index(drop=True)
+        listed = np.flatnonzero(rows["reason"] == "")
+        if "report" in rows:
+            names = rows["report"].iloc[listed].tolist()
+            faults = write_texts(out / TEXTS, reports, names, spread=spread)
+            rows.loc[listed, ["reason", "error"]] = faults[["fault", "error"]].to_numpy()
+            _check_left(rows, root, out, strict)
+        sideways = _add_pictures(rows, listed, root, out, spread)
+        _check_left(rows, root, out, strict)
+        if judge is None and "report" in rows:
+            fitted = _fitted(_with_texts(rows.iloc[listed], out), rows)
+            fitted.save(out / CLASSIFIER)
+            judge = fitted
+        made = Tally(_records(part, dataset, judge) for part in _with_texts(rows.iloc[listed], out))
+        write_record_parts(made, out / RECORDS)
+        if all((folder / INVENTED).is_file() for folder in (root, reports)):
+            shutil.copyfile(root / INVENTED, out / INVENTED)
+        shutil.rmtree(out / TEXTS, ignore_errors=True)
+        made_from = {"dataset": dataset, "root": str(root.absolute()), "seed": seed}
+        made_from |= {"reports": str(reports.absolute()), "classifier": str(classifier or "")}
+        counts = {**found, "sideways": sideways, **_counts(rows, made.splits)}
+        write_json(out / COUNTS, {"made_from": made_from, **counts})
     return ArchiveCuration(out, counts)
 
 
@@ -141,28 +161,38 @@ def reader_of(dataset: str) -> Reader:
     return READERS[dataset]
 
 
-def _add_pictures(rows: pd.DataFrame, root: Path, out: Path, spread: Spread) -> int:
-    """Make the cache, and write sizes, views and faults into the rows; how many lie on a side."""
-    readable = rows["reason"] == ""
-    if not readable.any():
+def _add_pictures(
+    rows: pd.DataFrame, listed: np.ndarray, root: Path, out: Path, spread: Spread
+) -> int:
+    """Make the cache of all listed images, and write sizes, views and faults into the rows.
+
+    A row that has no text keeps that reason. Returns how many pictures lie on their side.
+    """
+    if not len(listed):
         return 0
-    about = write_cache(out, root, rows["image"][readable].tolist(), spread=spread).images
-    for name in ("width", "height", "error"):
-        rows.loc[readable, name] = about[name].to_numpy()
-    rows.loc[readable, "reason"] = about["fault"].to_numpy()
-    views = pd.Series(about["view"].to_numpy(), index=rows.index[readable])
-    unknown = readable & (rows["view"] == "")
-    rows.loc[unknown, "view"] = views[unknown[readable]]
+    names = rows["image"].iloc[listed].tolist()
+    about = write_cache(out, root, names, spread=spread).images.set_axis(rows.index[listed])
+    for name in ("width", "height"):
+        rows.loc[listed, name] = about[name]
+    unread = about.index[(rows.loc[listed, "reason"] == "") & (about["fault"] != "")]
+    rows.loc[unread, ["reason", "error"]] = about.loc[unread, ["fault", "error"]].to_numpy()
+    unknown = about.index[rows.loc[listed, "view"] == ""]
+    rows.loc[unknown, "view"] = about.loc[unknown, "view"]
     return int(about["sideways"].sum())
 
 
-def _check_left(rows: pd.DataFrame, left_out: pd.DataFrame, root: Path, strict: bool) -> None:
+def _check_left(rows: pd.DataFrame, root: Path, out: Path, strict: bool) -> None:
+    """Write down what is left out, and refuse it where that was asked for, or is everything."""
+    left_out = rows.loc[rows["reason"] != "", ["study_id", "image", "reason", "error"]]
+    with atomic_path(out / LEFT_OUT) as temporary:
+        left_out.to_parquet(temporary, index=False)
     unknown = left_out[left_out["reason"] != KNOWN_BAD]
     if strict and len(unknown):
         first = unknown.iloc[0]
         raise ValueError(
-            f"strict: {len(unknown)} images would be left out; the first: {first['image']}, "
-            f"{first['reason']} {first['error']}"
+            f"strict: {len(unknown)} images would be left out "
+            f"({dict(Counter(unknown['reason']))}); the first: {first['image']}, "
+            f"{first['reason']} {first['error']}; all are in {out / LEFT_OUT}"
         )
     if len(left_out) == len(rows):
         raise ValueError(f"{root}: no image is left ({dict(Counter(left_out['reason']))})")
@@ -230,24 +260,14 @@ def scaled_boxes(row: Any) -> list[dict[str, Any]]:
     return [{name: value * scale[name] for name, value in box.items()} for box in row.boxes]
 
 
-def _counts(rows: pd.DataFrame, path: Path) -> dict[str, Any]:
+def _counts(rows: pd.DataFrame, splits: dict[str, dict[str, int]]) -> dict[str, Any]:
     """Rows, why they were left out, what was written: all of it adds up."""
     reasons = Counter(rows["reason"][rows["reason"] != ""])
-    kept = pd.read_parquet(path, columns=["split", "is_normal", "prompts"])
-    kept["prompts"] = kept["prompts"].map(len)
-    counts: dict[str, Any] = {"listed": len(rows), **dict.fromkeys(REASONS, 0), **reasons}
-    counts |= {"kept": len(kept), "splits": {}}
-    for name, part in kept.groupby("split"):
-        normal = int(part["is_normal"].sum())
-        counts["splits"][str(name)] = {
-            "images": len(part),
-            "normal": normal,
-            "abnormal": len(part) - normal,
-            "prompts": int(part["prompts"].sum()),
-        }
-    if counts["listed"] != counts["kept"] + reasons.total():
+    kept = sum(each["images"] for each in splits.values())
+    if len(rows) != kept + reasons.total():
         raise ValueError(
-            f"counts: expected {counts['listed']} rows, got {counts['kept']} kept and "
-            f"{dict(reasons)} left out; please report this"
+            f"counts: expected {len(rows)} rows, got {kept} kept and {dict(reasons)} left out; "
+            "please report this"
         )
-    return counts
+    counts = {"listed": len(rows), **dict.fromkeys(REASONS, 0), **reasons, "kept": kept}
+    return {**counts, "splits": dict(sorted(splits.items()))}

@@ -64,7 +64,7 @@ class PhantomImages:
 @cache
 def renderer_version() -> int:
     """Checksum of the renderer's source: draws kept by another version are not reused."""
-    return source_checksum(Path(offclip.phantom.__file__).parent)
+    return source_checksum(Path(offclip.phantom.__file__).parent.glob("*.py"))
 
 
 class CachedImages:

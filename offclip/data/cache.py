@@ -1,34 +1,38 @@
 """An image cache: the 256-px squares of a dataset in one array on disk, each under its name.
 
-``pictures.npy`` (row, 256, 256; uint8) and ``images.parquet`` (``image``, ``width`` and ``height``
-of the file, ``view`` and ``sideways`` as its metadata has them, ``crc32`` of the row, ``fault`` and
-``error``), in the same order. Any NumPy reads the first, any pandas the second; nothing is decoded
-when training starts.
+``pictures.npy`` (row, 256, 256; uint8) and ``images.parquet``, in the same order: ``image``,
+``width`` and ``height`` of the file, ``view`` and ``sideways`` as its metadata has them, ``fault``
+and ``error``; and by what a row is known to be up to date: ``bytes`` and ``modified`` of the file,
+``code`` that read it, ``crc32`` of the picture. Any NumPy reads the first, any pandas the second;
+nothing is decoded when training starts.
 """
 
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from offclip import squares
 from offclip.data.image_facts import image_facts
+from offclip.data.parts import Part, cut, rows_before
 from offclip.data.pictures import read_grey
 from offclip.data.spread import Spread
-from offclip.files import atomic_path
+from offclip.files import atomic_path, file_stamp, source_checksum
 from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
 PICTURES, IMAGES, PARTS = "pictures.npy", "images.parquet", "parts"
+UNFINISHED = f"{PICTURES}.part"
 PART = 256  # pictures of a part: what is lost at most when a worker dies
 FAULTS = ("missing_image", "outside", "unreadable_image")
 """Why there is no picture: no such file, a path that leads out of the root, or not an image."""
-Part = tuple[int, list[str]]  # number of the first row, and names
+_SHAPE = (LONGER_SIDE, LONGER_SIDE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class ImageCache:
     Attributes:
         pictures: memory-mapped, (row, 256, 256) of uint8; black where a file could not be read.
         images: one row a picture: ``image``, ``width``, ``height``, ``view``, ``sideways``,
-            ``crc32``, ``fault`` (of ``FAULTS``, or "") and ``error``, the words for it.
+            ``fault`` (of ``FAULTS``, or ""), ``error`` (the words for it), ``bytes``,
+            ``modified``, ``code``, ``crc32``.
     """
 
     pictures: np.ndarray
@@ -93,20 +98,21 @@ class ImageCache:
 def write_cache(
     folder: str | Path, root: str | Path, names: Sequence[str], *, spread: Spread = map
 ) -> ImageCache:
-    """Read image files and keep them as 256-px squares; finished parts are not read again.
+    """Read image files and keep them as 256-px squares.
 
     A file that cannot be read is a row with its ``error``, never one row less. Called again with
-    the same names, only such files are tried anew; a file that has changed since is not noticed.
-    The bytes of both files do not depend on who made which part.
+    the same names, finished or not, only rows are read anew whose file has changed (by size and
+    time), could not be read, was read by other code, or whose picture is damaged. The bytes of
+    both files do not depend on who made which part.
 
     Args:
-        folder: for the cache.
+        folder: for the cache; nobody else may write there.
         root: of the images; nothing outside it is opened.
         names: paths below ``root``, each once.
         spread: shares out the parts.
 
     Raises:
-        ValueError: no name, or one that is there twice.
+        ValueError: no name, or one that is there twice; or somebody else wrote into the folder.
         OSError: the disk is full; the parts that were finished stay.
     """
     folder, root, names = Path(folder).absolute(), Path(root).absolute(), list(names)
@@ -116,48 +122,80 @@ def write_cache(
             "names: expected at least one, each once; got "
             + (f"{repeated[0]!r} more than once" if len(repeated) else "none")
         )
-    if (folder / IMAGES).exists() and _names(folder / IMAGES) == names:
-        _read_again(folder, root)
-        return ImageCache.read(folder)
-    (folder / IMAGES).unlink(missing_ok=True)  # pictures never lie beside the names of others
-    unfinished = folder / f"{PICTURES}.part"
-    _make_room(unfinished, len(names))
-    for _ in spread(partial(_write_part, folder, root), _parts(names)):
+    _take_up(folder, names)
+    _make_room(folder / UNFINISHED, len(names))
+    for _ in spread(partial(_write_part, folder, root), cut(names, PART)):
         pass
-    images = pd.concat([pd.read_parquet(_file(folder, start)) for start, _ in _parts(names)])
-    unfinished.replace(folder / PICTURES)
+    images = pd.concat([pd.read_parquet(_file(folder, start)) for start, _ in cut(names, PART)])
+    if images["image"].tolist() != names:
+        raise ValueError(f"{folder}: somebody else wrote here at the same time; curate again")
+    (folder / UNFINISHED).replace(folder / PICTURES)
     _write_index(folder / IMAGES, images)
     shutil.rmtree(folder / PARTS)
     return ImageCache.read(folder)
 
 
-def _parts(names: Sequence[str]) -> Iterator[Part]:
-    for start in range(0, len(names), PART):
-        yield start, list(names[start : start + PART])
+def _take_up(folder: Path, names: Sequence[str]) -> None:
+    """Make a finished cache of these names one that is nearly finished; drop one of others."""
+    try:
+        finished = ImageCache.read(folder)
+        same = finished.images["image"].tolist() == names and "code" in finished.images
+    except FileNotFoundError:
+        if (folder / PICTURES).exists() and (folder / PARTS).exists():  # stopped at the last step
+            (folder / PICTURES).replace(folder / UNFINISHED)
+        same = False
+    except ValueError:
+        same = False
+    if same:
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
+        for start, part in cut(names, PART):
+            _write_index(_file(folder, start), finished.images[start : start + len(part)])
+        (folder / PICTURES).replace(folder / UNFINISHED)
+    (folder / IMAGES).unlink(missing_ok=True)  # pictures never lie beside the names of others
+    (folder / PICTURES).unlink(missing_ok=True)
 
 
 def _make_room(path: Path, count: int) -> None:
     """An array of ``count`` black pictures, or the one that an interrupted call left."""
-    shape = (count, LONGER_SIDE, LONGER_SIDE)
-    if path.exists() and np.load(path, mmap_mode="r").shape == shape:
-        return
+    shape = (count, *_SHAPE)
+    try:
+        if np.load(path, mmap_mode="r").shape == shape:
+            return
+    except (OSError, ValueError):
+        pass
     shutil.rmtree(path.parent / PARTS, ignore_errors=True)  # they told of another array
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
 
 
 def _write_part(folder: Path, root: Path, part: Part) -> None:
+    """Read the rows of a part that are not up to date."""
     start, names = part
-    path = _file(folder, start)
-    if path.exists() and _names(path) == names:
-        return
-    pictures = np.empty((len(names), LONGER_SIDE, LONGER_SIDE), dtype=np.uint8)
-    found = []
-    for row, name in zip(pictures, names, strict=True):
+    path, array = _file(folder, start), folder / UNFINISHED
+    before = rows_before(path, "image", names)
+    pictures = np.array(np.load(array, mmap_mode="r")[start : start + len(names)])
+    found, fresh = [], not before
+    for row, name, old in zip(pictures, names, before or [{}] * len(names), strict=True):
+        known = {"image": name, **file_stamp(root / name), "code": code_version()}
+        same = old and not old["fault"] and known.items() <= old.items()
+        if same and old["crc32"] == zlib.crc32(row.tobytes()):
+            found.append(old)
+            continue
         row[:], about = _picture(root, name)
-        found.append({"image": name, **about, "crc32": zlib.crc32(row.tobytes())})
-    _put(folder / f"{PICTURES}.part", start, pictures)
-    _write_index(path, pd.DataFrame(found))
+        found.append({**known, **about, "crc32": zlib.crc32(row.tobytes())})
+        fresh = True
+    if fresh:
+        path.unlink(missing_ok=True)  # while it is written, nothing vouches for the array
+        _put(array, start, pictures)
+        _write_index(path, pd.DataFrame(found))
+
+
+@cache
+def code_version() -> int:
+    """Checksum of the code that makes pictures of files."""
+    here = Path(__file__).parent
+    reads = ("pictures.py", "dicom.py", *(path.name for path in here.glob("image_*.py")))
+    return source_checksum([*(here / name for name in reads), Path(str(squares.__file__))])
 
 
 def _put(path: Path, row: int, pictures: np.ndarray) -> None:
@@ -168,20 +206,6 @@ def _put(path: Path, row: int, pictures: np.ndarray) -> None:
         file.write(pictures.tobytes())
         file.flush()
         os.fsync(file.fileno())
-
-
-def _read_again(folder: Path, root: Path) -> None:
-    """Read the files anew that could not be read before."""
-    images = pd.read_parquet(folder / IMAGES)
-    broken = np.flatnonzero(images["fault"] != "")
-    if not len(broken):
-        return
-    for row in broken:
-        picture, about = _picture(root, images.loc[row, "image"])
-        about["crc32"] = zlib.crc32(picture.tobytes())
-        _put(folder / PICTURES, int(row), picture)
-        images.loc[row, list(about)] = list(about.values())
-    _write_index(folder / IMAGES, images)
 
 
 def _write_index(path: Path, images: pd.DataFrame) -> None:
@@ -206,15 +230,9 @@ def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _black(fault: str, error: str) -> tuple[np.ndarray, dict[str, Any]]:
-    black = np.zeros((LONGER_SIDE, LONGER_SIDE), np.uint8)
     about = {"width": 0, "height": 0, "view": "", "sideways": False}
-    return black, {**about, "fault": fault, "error": error}
+    return np.zeros(_SHAPE, np.uint8), {**about, "fault": fault, "error": error}
 
 
 def _file(folder: Path, start: int) -> Path:
     return folder / PARTS / f"{start:08d}.parquet"
-
-
-def _names(path: Path) -> list[str]:
-    names: list[str] = pd.read_parquet(path, columns=["image"])["image"].tolist()
-    return names

@@ -134,9 +134,9 @@ class _Transfer:
 
     def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
         self.before()
-        failures, reached = 0, False
+        had, failures, reached = 0, 0, False
         while True:
-            had = _length(self.part)
+            had = max(had, _length(self.part))  # what came again after a new beginning counts once
             try:
                 self._try(url)
                 break
@@ -199,8 +199,8 @@ class _Transfer:
     def _begin(self, url: str, reply: Any) -> dict[str, Any]:
         """Forget what came before; note of which file the part will be."""
         length = reply.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else 0
-        if self.size and total and total != self.size:
+        total = int(length) if length.isdecimal() else self.size
+        if self.size and total != self.size:
             raise ConnectionError(
                 f"{url}: expected {self.size} bytes, the server offers {total}: the published file "
                 "has changed, or a page came in its place; see how_to_get in the manifest"
@@ -229,7 +229,7 @@ class _Transfer:
 
         if total:
             require_room(self.part.parent, total - start)
-        most = total or self.size or SIZE_LIMIT
+        most = total or SIZE_LIMIT
         bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, disable=None)
         with bar, self.part.open("ab") as file:
             try:

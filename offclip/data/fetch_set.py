@@ -9,7 +9,7 @@ from pathlib import Path
 
 from offclip.data.download import Patience, download
 from offclip.data.manifests import Download, Manifest
-from offclip.data.unpack import ENDINGS, unpack
+from offclip.data.unpack import ENDINGS, is_filled, unpack
 from offclip.files import write_json
 
 PAUSE = 2.0
@@ -48,11 +48,11 @@ def fetch_set(
     root, patience = Path(root), patience or Patience()
     for number, each in enumerate(manifest.downloads):
         target, folder = root / each.file, _folder(root, each)
-        if folder is not None and folder.is_dir() and not target.exists():
+        if folder is not None and is_filled(folder) and not target.exists():
             report(f"{each.file}: unpacked before, the archive is gone; not fetched again")
             continue
         _get(each, target, PAUSE if number else 0.0, report, patience)
-        if folder is not None and not folder.is_dir():
+        if folder is not None and not is_filled(folder):
             report(f"{each.file}: unpacking")
             _unpack(each, target, folder)
     return root

@@ -72,7 +72,7 @@ def _local(jobs: int) -> "Iterator[Client]":
             n_workers=jobs,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
@@ -129,8 +129,8 @@ def _result(client: "Client", future: "Future") -> Any:
                 "what is finished stays: run again with fewer jobs"
             ) from error
         except TimeoutError as error:
-            if future.done():  # the task's own
-                raise
+            if future.done():  # it just ended, or the error is the task's own
+                return future.result()
             if not client.nthreads():
                 raise RuntimeError(
                     "no worker is left; what is finished stays: run again, with fewer jobs if "

@@ -1,10 +1,11 @@
 """Label tables as published sets have them: all strings, faults named. Imports nothing else."""
 
 import csv
+import filecmp
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from operator import itemgetter
 from pathlib import Path
@@ -21,6 +22,8 @@ TEXT_LIMIT = 100_000_000
 """Largest list or JSON file, in bytes."""
 BLANK = ("", "nan", "na", "n/a", "none", "null")
 """Spellings of "nothing here", lower-case."""
+UNFINISHED = ".unpacking"
+"""Ending of a folder that an archive is still unpacked into."""
 
 
 def find_file(root: str | Path, *names: str) -> Path:
@@ -179,15 +182,43 @@ def held_out(ids: Sequence[str], share: int) -> np.ndarray:
     return np.array([zlib.crc32(str(each).encode()) % share == 0 for each in ids], dtype=bool)
 
 
-def images_below(root: str | Path, suffixes: Sequence[str]) -> dict[str, str]:
-    """File name to path below ``root``, for sets whose tables give names alone.
+def images_below(
+    root: str | Path, suffixes: Sequence[str], published: Callable[[str], bool] = lambda path: False
+) -> tuple[dict[str, str], set[str]]:
+    """Images by file name, for sets whose tables give names alone.
 
-    Links to folders are not followed. Of files with one name, the first in order of paths counts.
+    Of several files with one name, the one at its published place counts. If not exactly one is
+    there, and they are the same byte for byte, the first in order of paths counts; if they differ,
+    the name is ambiguous. Links to folders are not followed, unfinished folders are skipped.
+
+    Args:
+        root: of the copy.
+        suffixes: of image files, lower-case.
+        published: whether a path below the root is where the set has this file.
+
+    Returns:
+        File name to path below ``root``; and the names that are ambiguous.
     """
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for folder, inside, names in os.walk(root):
-        inside.sort()
+        inside[:] = sorted(each for each in inside if not each.endswith(UNFINISHED))
         for name in sorted(names):
             if name.lower().endswith(tuple(suffixes)):
-                found.setdefault(name, (Path(folder) / name).relative_to(root).as_posix())
-    return found
+                path = (Path(folder) / name).relative_to(root).as_posix()
+                found.setdefault(name, []).append(path)
+    places = {name: paths[0] for name, paths in found.items()}
+    ambiguous = set()
+    for name, paths in found.items():
+        own = [path for path in paths if published(path)] if len(paths) > 1 else paths
+        if len(own) == 1:
+            places[name] = own[0]
+        elif not all(_same(Path(root) / paths[0], Path(root) / each) for each in paths[1:]):
+            ambiguous.add(name)
+    return places, ambiguous
+
+
+def _same(first: Path, second: Path) -> bool:
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError:  # a link that leads nowhere, or a file that may not be read
+        return False

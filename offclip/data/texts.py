@@ -3,30 +3,37 @@
 Imports ``offclip.text``, ``offclip.files`` and its neighbours.
 """
 
+import stat
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pandas as pd
 
 import offclip.text
+from offclip.data.parts import Part, cut, rows_before
 from offclip.data.spread import Spread
-from offclip.files import atomic_path, source_checksum
+from offclip.files import atomic_path, file_stamp, source_checksum
 from offclip.text import RulePrompter, image_text, report_prompts, split_sections
 
 PART = 2048  # reports of a part
 FAULTS = ("no_report", "outside", "not_text", "empty", "no_prompt")
 """Why a report gives nothing: it is missing, leads out of the root, is not text, has no findings
 and no impression, or gave no prompt."""
+LASTING = ("", "empty", "no_prompt")
+"""What is so until the file changes; everything else is tried again."""
 LARGEST = 1_000_000
 """Bytes; a larger file is not text. The longest real reports have some ten thousand."""
-Part = tuple[int, list[str]]  # number of the first report, and names
+Reading = tuple[str, str, list[str], list[str]]  # fault, its words, sentences, prompts
 
 
 def write_texts(
     folder: str | Path, root: str | Path, names: Sequence[str], *, spread: Spread = map
-) -> list[str]:
-    """Read reports and keep their sentences and prompts; finished parts are not read again.
+) -> pd.DataFrame:
+    """Read reports and keep their sentences and prompts.
+
+    Called again, only reports are read anew that have changed (by size and time), could not be
+    read, or were read by other code.
 
     Args:
         folder: for the parts; they are read with :func:`text_parts`.
@@ -35,61 +42,69 @@ def write_texts(
         spread: shares out the parts.
 
     Returns:
-        Why each report gives nothing (of ``FAULTS``), or "".
+        For each report why it gives nothing: ``fault`` (of ``FAULTS``, or "") and ``error``.
     """
     folder, root = Path(folder).absolute(), Path(root).absolute()
-    faults: list[str] = []
-    for found in spread(partial(_write_part, folder, root), _parts(names)):
+    faults: list[tuple[str, str]] = []
+    for found in spread(partial(_write_part, folder, root), cut(names, PART)):
         faults += found
-    return faults
+    return pd.DataFrame(faults, columns=["fault", "error"])
 
 
 def text_parts(folder: str | Path, names: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """The parts that :func:`write_texts` left, in order: ``report, fault, sentences, prompts``."""
-    for start, _ in _parts(names):
+    """The parts that :func:`write_texts` left, in order: ``report, sentences, prompts`` and more.
+
+    Raises:
+        ValueError: somebody else wrote into the folder.
+    """
+    for start, own in cut(names, PART):
         part = pd.read_parquet(_file(Path(folder), start))
-        lists = {name: [list(each) for each in part[name]] for name in ("sentences", "prompts")}
-        yield part.assign(**lists)
+        if part["report"].tolist() != own:
+            raise ValueError(f"{folder}: somebody else wrote here at the same time; curate again")
+        yield part.assign(**{name: part[name].map(list) for name in ("sentences", "prompts")})
 
 
-def _parts(names: Sequence[str]) -> Iterator[Part]:
-    for start in range(0, len(names), PART):
-        yield start, list(names[start : start + PART])
-
-
-def _write_part(folder: Path, root: Path, part: Part) -> list[str]:
+def _write_part(folder: Path, root: Path, part: Part) -> list[tuple[str, str]]:
     start, names = part
-    path = _file(folder, start)
-    if path.exists():
-        before = pd.read_parquet(path, columns=["report", "fault"])
-        if before["report"].tolist() == names:
-            return before["fault"].tolist()
-    prompter, top = RulePrompter(), root.resolve()
-    rows = [(name, *_read(root / name, top, prompter)) for name in names]
-    found = pd.DataFrame(rows, columns=["report", "fault", "sentences", "prompts"])
+    path, prompter, top = _file(folder, start), RulePrompter(), root.resolve()
+    before, found = rows_before(path, "report", names), []
+    for name, old in zip(names, before or [{}] * len(names), strict=True):
+        known = {"report": name, **file_stamp(root / name), "code": code_version()}
+        if old and old["fault"] in LASTING and known.items() <= old.items():
+            found.append(old)
+            continue
+        reading = _read(root / name, top, prompter)
+        columns = ("fault", "error", "sentences", "prompts")
+        found.append({**known, **dict(zip(columns, reading, strict=True))})
     with atomic_path(path) as temporary:
-        found.to_parquet(temporary, index=False)
-    return found["fault"].tolist()
+        pd.DataFrame(found).to_parquet(temporary, index=False)
+    return [(each["fault"], each["error"]) for each in found]
 
 
-def _read(path: Path, top: Path, prompter: RulePrompter) -> tuple[str, list[str], list[str]]:
+@cache
+def code_version() -> int:
+    """Checksum of the code that makes prompts of reports."""
+    text = Path(str(offclip.text.__file__)).parent
+    return source_checksum([*text.glob("*.py"), Path(__file__)])
+
+
+def _read(path: Path, top: Path, prompter: RulePrompter) -> Reading:
     try:
         if not path.resolve().is_relative_to(top):
-            return "outside", [], []
-        if path.stat().st_size > LARGEST:
-            return "not_text", [], []
+            return "outside", f"leads out of {top}; nothing outside it is opened", [], []
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode) or state.st_size > LARGEST:
+            return "not_text", f"no file, or one of more than {LARGEST:,} bytes", [], []
         body = image_text(split_sections(path.read_text(encoding="utf-8-sig")))
-    except (OSError, RuntimeError):  # the second: links in a circle
-        return "no_report", [], []
-    except ValueError:  # bytes that are no UTF-8, or a name that no file can have
-        return "not_text", [], []
+    except (OSError, RuntimeError) as error:  # the second: links in a circle
+        return "no_report", str(error), [], []
+    except ValueError as error:  # bytes that are no UTF-8, or a name that no file can have
+        return "not_text", type(error).__name__, [], []
     if not body:
-        return "empty", [], []
+        return "empty", "", [], []
     sentences, prompts, _ = report_prompts(body, prompter)
-    return ("" if prompts else "no_prompt"), sentences, prompts
+    return ("" if prompts else "no_prompt"), "", sentences, prompts
 
 
 def _file(folder: Path, start: int) -> Path:
-    """Of a part; other code that reads texts takes other files."""
-    version = source_checksum(Path(offclip.text.__file__).parent)
-    return folder / f"texts_{version:08x}_{start:08d}.parquet"
+    return folder / f"{start:08d}.parquet"

@@ -5,6 +5,7 @@ the package but where free space is looked up.
 """
 
 import gzip
+import lzma
 import shutil
 import stat
 import tarfile
@@ -27,13 +28,16 @@ HEADER_LIMIT = 1 << 20
 """Bytes that a tar archive may make us hold in memory at once."""
 ENDINGS = (".tar.gz", ".tgz", ".zip")
 
+_DAMAGE = (EOFError, NotImplementedError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile,
+           zlib.error)  # fmt: skip
+
 _Member = tuple[str, int, Any]  # name, size, and an open file or None for a folder
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:
     """Unpack a .tgz, .tar.gz or .zip file into a new folder; return the folder.
 
-    The folder appears when all is in it. A folder that is there is left as it is.
+    The folder appears when all is in it. A folder that holds something is left as it is.
 
     Raises:
         ValueError: damaged; a name that leads out of the folder or comes twice; a member that is no
@@ -41,7 +45,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         OSError: the disk is full; nothing is left behind.
     """
     archive, folder = Path(archive), Path(folder)
-    if folder.is_dir():
+    if is_filled(folder):
         return folder
     if not archive.name.endswith(ENDINGS):
         raise ValueError(f"{archive}: expected one of {', '.join(ENDINGS)}")
@@ -53,20 +57,25 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     try:
         _write(archive, begun)
         begun.rename(folder)
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise ValueError(
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(
+                error.errno,
+                f"could not write {folder}: {error.strerror}; nothing was left behind. Free some "
+                "space, then run again",
+            ) from error
+        raise ValueError(  # gzip and bz2 raise an OSError without a number
             f"{archive}: expected a whole archive, got a damaged one ({error}); delete it and "
             "fetch it again"
-        ) from error
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"could not write {folder}: {error.strerror or error}; nothing was left behind. Free "
-            "some space, then run again",
         ) from error
     finally:
         shutil.rmtree(begun, ignore_errors=True)
     return folder
+
+
+def is_filled(folder: Path) -> bool:
+    """Whether it is a folder that holds something."""
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _write(archive: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from offclip.data.archive import INVENTED
+from offclip.data.curation_folder import INVENTED
 from offclip.phantom.render import SIZES
 from offclip.rehearsal import chestx_det10, chexpert, mimic, ms_cxr, nih, openi, padchest, vindr
 

@@ -18,7 +18,7 @@ from offclip.data.pictures import read_grey, square_picture
 from offclip.data.spread import Spread
 from offclip.evaluation.picture_files import FilePictures, Square
 from offclip.evaluation.zero_shot import prompt_features, scores_of
-from offclip.files import atomic_path, remove_parts, source_checksum
+from offclip.files import atomic_path, file_stamp, remove_parts, source_checksum
 from offclip.models import PairModel, PublishedCARZero
 from offclip.squares import published_square
 
@@ -101,7 +101,8 @@ def score_digest(scorer: Scorer, prompts: Sequence[str]) -> str:
         whole.update(f"{prompt} {ids}".encode())
     probe = np.arange(256 * 192, dtype=np.uint32).reshape(256, 192) % 251
     whole.update(scorer.square(probe.astype(np.uint8)).tobytes())
-    code = [source_checksum(_PACKAGE / name) for name in ("data", "models", "models/published")]
+    parts = ("data", "models", "models/published")
+    code = [source_checksum((_PACKAGE / name).glob("*.py")) for name in parts]
     whole.update(f"{type(model).__name__} {scorer.pixels} {code}".encode())
     return whole.hexdigest()[:12]
 
@@ -167,7 +168,7 @@ def _part(
     table = pd.DataFrame(scores, index=pictures.names, columns=prompts)
     table = table.loc[[name for name in pictures.names if name not in pictures.refused]]
     sizes = [pictures.sizes[name] for name in table.index]
-    stamps = [_stamp(root / name) for name in table.index]
+    stamps = [tuple(file_stamp(root / name).values()) for name in table.index]
     seconds = (time.perf_counter() - begun) / max(len(table), 1)
     table["width"], table["height"] = zip(*sizes, strict=True) if sizes else ((), ())
     table["bytes"], table["modified"] = zip(*stamps, strict=True) if stamps else ((), ())
@@ -199,18 +200,10 @@ def _read(path: Path) -> pd.DataFrame:
 def _current(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Rows whose file is as it was when it was scored."""
     same = [
-        _stamp(root / name) == stamp
-        for name, *stamp in zip(rows.index, rows["bytes"], rows["modified"], strict=True)
+        file_stamp(root / name) == {"bytes": size, "modified": time}
+        for name, size, time in zip(rows.index, rows["bytes"], rows["modified"], strict=True)
     ]
     return rows[np.array(same, dtype=bool)]
-
-
-def _stamp(path: Path) -> list[int]:
-    try:
-        state = path.stat()
-    except OSError:
-        return [-1, -1]
-    return [state.st_size, state.st_mtime_ns]
 
 
 def _finish(rows: pd.DataFrame, folder: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from offclip.data.batches import CachedImages, PhantomImages, renderer_version
 from offclip.data.cache import PICTURES, ImageCache
 from offclip.data.curate import curate
+from offclip.data.curation_folder import check_finished
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import boxes_in_square
 from offclip.data.records import findings_of, read_records
@@ -145,7 +146,11 @@ def material_of(data: str | Path, out: str | Path) -> Material:
     Args:
         data: the folder; one without an image cache becomes (or is) the embedded default.
         out: of the runs, where draws are kept.
+
+    Raises:
+        ValueError: a curation of image files was begun there and not finished.
     """
+    check_finished(data)
     if (Path(data) / PICTURES).exists():
         return CachedMaterial.read(data)
     return Material(curate(data).records, Path(out) / "draws")

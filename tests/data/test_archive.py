@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from itertools import islice
 
 import numpy as np
@@ -14,10 +15,13 @@ from offclip.__main__ import main
 from offclip.data import cache, texts
 from offclip.data.archive import REASONS, curate_archive
 from offclip.data.cache import ImageCache
+from offclip.data.pictures import read_grey
 from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
 from offclip.data.spread import spread
 from offclip.squares import published_square
+from offclip.study import material_of
+from offclip.text import report_prompts
 
 NORMAL = "FINDINGS: The lungs are clear. No pleural effusion or pneumothorax.\n"
 ABNORMAL = "FINDINGS: There is a large pleural effusion.\n\nIMPRESSION: No pneumothorax.\n"
@@ -108,7 +112,8 @@ def test_records_cache_and_counts(root, tmp_path):
     with Image.open(root / name) as image:
         assert (cache.rows([name])[:] == published_square(np.asarray(image))).all()
         assert (records["width"][7], records["height"][7]) == image.size
-    assert json.loads((out / "counts.json").read_text()) == made.counts
+    told = json.loads((out / "counts.json").read_text())
+    assert told.pop("made_from")["root"] == str(root) and told == made.counts
     again = curate_archive(
         "mimic_cxr", root, tmp_path / "again", classifier=out / "classifier.json"
     )
@@ -139,7 +144,7 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
     left_out = pd.read_parquet(tmp_path / "out" / "left_out.parquet").set_index("study_id")
     assert left_out["reason"]["90000013"] == "unreadable_image"
     assert "s90000013" in left_out["error"]["90000013"]
-    with pytest.raises(ValueError, match="strict: 6 images would be left out; the first: .*report"):
+    with pytest.raises(ValueError, match="strict: 4 images would be left out .*'no_report': 1"):
         curate_archive("mimic_cxr", root, tmp_path / "strict", strict=True)
 
 
@@ -177,7 +182,7 @@ def is_worker(process):
 def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "PART", 8)
     monkeypatch.setattr(texts, "PART", 16)
-    whole = curate_archive("mimic_cxr", root, tmp_path / "whole")
+    curate_archive("mimic_cxr", root, tmp_path / "whole")
     out = tmp_path / "out"
 
     def stopped_in(module):
@@ -192,14 +197,88 @@ def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
     for module, finished in ((texts, "texts/*.parquet"), (cache, "parts/*.parquet")):
         with pytest.raises(KeyboardInterrupt):
             curate_archive("mimic_cxr", root, out, spread=stopped_in(module))
-        assert len(list(out.glob(finished))) == 5
+        assert len(list(out.glob(finished))) >= 5
     assert not (out / "records.parquet").exists()
-    for name in whole.records["image"][:40]:
-        (root / name).unlink()
-    for report in root.glob("files/*/*/*.txt"):
-        report.unlink()
+    with pytest.raises(ValueError, match="expected finished records, got what a curation left"):
+        material_of(out, tmp_path / "runs")
+    read = []
+    monkeypatch.setattr(cache, "read_grey", lambda path: read.append(path) or read_grey(path))
+    monkeypatch.setattr(
+        texts, "report_prompts", lambda *given: read.append(given) or report_prompts(*given)
+    )
     curate_archive("mimic_cxr", root, out)
+    assert len(read) == 120 - 5 * 8  # pictures of the parts that were left; no report
     assert contents(out) == contents(tmp_path / "whole")
+    read.clear()
+    curate_archive("mimic_cxr", root, out)
+    assert len(read) == 120  # reports, whose parts are not kept; no picture
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_repaired_reports_and_another_folder_of_reports_are_read(root, tmp_path):
+    out, reports, lost = tmp_path / "out", tmp_path / "reports", report_of(root, 90000010)
+    reports.mkdir()
+    with pytest.raises(ValueError, match="no image is left .*'no_report': 120"):
+        curate_archive("mimic_cxr", root, out, reports=reports)
+    content = lost.read_text()
+    lost.unlink()
+    with pytest.raises(ValueError, match="strict: 1 images would be left out .*'no_report': 1"):
+        curate_archive("mimic_cxr", root, out, strict=True)
+    left_out = pd.read_parquet(out / "left_out.parquet")
+    assert left_out["study_id"].tolist() == ["90000010"]
+    assert "No such file" in left_out["error"][0]
+    assert not (out / "pictures.npy").exists()  # found out before pictures were read
+    lost.write_text(content)
+    assert curate_archive("mimic_cxr", root, out, strict=True).counts["kept"] == 120
+
+
+def test_a_pipe_in_place_of_a_report_is_no_text(root, tmp_path):
+    report = report_of(root, 90000010)
+    report.unlink()
+    os.mkfifo(report)
+    assert curate_archive("mimic_cxr", root, tmp_path / "out").counts["not_text"] == 1
+
+
+def test_what_failed_leaves_nothing_that_looks_finished(root, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    first = curate_archive("mimic_cxr", root, out, seed=3)
+    assert first.counts["listed"] == 120
+    about = json.loads((out / "counts.json").read_text())["made_from"]
+    assert about["seed"] == 3 and about["dataset"] == "mimic_cxr"
+    curate_archive("mimic_cxr", root, out)  # the same seed, as none was given
+    assert json.loads((out / "counts.json").read_text())["made_from"]["seed"] == 3
+    with pytest.raises(FileNotFoundError):
+        curate_archive("mimic_cxr", tmp_path / "runs", out)
+    with pytest.raises(FileNotFoundError, match="expected mimic-cxr-2.0.0-metadata.csv"):
+        curate_archive("mimic_cxr", tmp_path, out)
+    assert (out / "records.parquet").exists()  # nothing was begun
+    (root / "REHEARSAL.txt").write_text("invented")
+    next(root.glob("files/*/*/s90000013/*.jpg")).unlink()
+    with pytest.raises(ValueError, match="strict"):
+        curate_archive("mimic_cxr", root, out, strict=True)
+    assert not (out / "records.parquet").exists() and not (out / "counts.json").exists()
+    with pytest.raises(ValueError, match="run curate again"):
+        material_of(out, tmp_path / "runs")
+    curate_archive("mimic_cxr", root, out)
+    assert (out / "REHEARSAL.txt").exists()
+    (root / "REHEARSAL.txt").unlink()
+    curate_archive("mimic_cxr", root, out)
+    assert not (out / "REHEARSAL.txt").exists()
+
+
+def test_two_curations_do_not_share_a_folder(root, tmp_path):
+    def meet(function, items):
+        with pytest.raises(ValueError, match="another curation is at work here"):
+            curate_archive("mimic_cxr", root, tmp_path / "out")
+        return map(function, items)
+
+    assert curate_archive("mimic_cxr", root, tmp_path / "out", spread=meet).counts["kept"] == 120
+
+
+def test_a_wrong_classifier_is_told_at_once(root, tmp_path):
+    with pytest.raises(ValueError, match="expected a classifier file or folder"):
+        curate_archive("mimic_cxr", root, tmp_path / "out", classifier=tmp_path / "nope.json")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -249,6 +328,8 @@ def test_from_the_command_line_to_a_trained_model(root, tmp_path, capsys):
     world = ["--data", out, "--out", str(tmp_path / "runs"), "--config", str(config)]
     assert main(["train", *world]) == 0
     assert main(["curate", "mimic_cxr", "--out", out]) == 1
-    assert "--root: expected the folder" in capsys.readouterr().err
+    assert "--root, --out: expected the folder" in capsys.readouterr().err
+    assert main(["curate", "--root", str(root), "--data", out]) == 1
+    assert "--root: expected the name of a set as well" in capsys.readouterr().err
     assert main(["fetch", "mimic_cxr"]) == 1
     assert "credentialed, so it is never fetched here" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from PIL import Image
 
 from offclip.data import cache
 from offclip.data.cache import ImageCache, write_cache
+from offclip.data.pictures import read_grey
 from offclip.squares import published_square
 
 
@@ -63,44 +64,121 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(root, tmp_path):
         made.rows(["0.png", "cut.png", "never.png"])
 
 
-def test_finished_parts_are_not_read_again_and_the_bytes_are_the_same(root, tmp_path):
-    whole = write_cache(tmp_path / "whole", root, names())
+@pytest.fixture
+def reads(monkeypatch):
+    """Names of the files that were decoded."""
+    found = []
 
-    def stopped(function, numbers):
-        return map(function, islice(numbers, 2))
+    def read(path):
+        found.append(path.name)
+        return read_grey(path)
 
+    monkeypatch.setattr(cache, "read_grey", read)
+    return found
+
+
+def stopped(function, parts):
+    return map(function, islice(parts, 2))
+
+
+def interrupted(folder, root, asked):
     with pytest.raises(FileNotFoundError):
-        write_cache(tmp_path / "cache", root, names(), spread=stopped)
+        write_cache(folder, root, asked, spread=stopped)
+
+
+def test_finished_parts_are_not_read_again_and_the_bytes_are_the_same(root, tmp_path, reads):
+    whole = write_cache(tmp_path / "whole", root, names())
+    interrupted(tmp_path / "cache", root, names())
     with pytest.raises(FileNotFoundError, match="finished image cache"):
         ImageCache.read(tmp_path / "cache")
-    for number in range(6):
-        (root / f"{number}.png").unlink()
+    reads.clear()
     again = write_cache(tmp_path / "cache", root, names())
+    assert reads == ["6.png", "7.png"]
     pd.testing.assert_frame_equal(again.images, whole.images)
     for name in ("pictures.npy", "images.parquet"):
         assert (tmp_path / "cache" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    reads.clear()
     assert write_cache(tmp_path / "cache", root, names()).images.equals(whole.images)
+    assert reads == []
 
 
 def test_parts_without_their_array_are_read_again(root, tmp_path):
     folder, whole = tmp_path / "cache", write_cache(tmp_path / "whole", root, names())
-    with pytest.raises(FileNotFoundError):
-        write_cache(folder, root, names(), spread=lambda do, numbers: map(do, islice(numbers, 2)))
+    interrupted(folder, root, names())
     (folder / "pictures.npy.part").unlink()
     made = write_cache(folder, root, names())
     assert (made.pictures == whole.pictures).all() and made.damaged() == []
 
 
-def test_a_mended_file_is_read_when_asked_again(root, tmp_path):
+def test_stopped_before_the_last_step_nothing_is_read_again(root, tmp_path, reads, monkeypatch):
+    folder = tmp_path / "cache"
+    write = cache._write_index
+
+    def stop(path, images):
+        if path.name == cache.IMAGES:
+            raise KeyboardInterrupt
+        write(path, images)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(cache, "_write_index", stop)
+        write_cache(folder, root, names())
+    reads.clear()
+    assert write_cache(folder, root, names()).damaged() == [] and reads == []
+
+
+def test_files_that_changed_or_were_mended_are_read_again(root, tmp_path, reads):
     good = (root / "4.png").read_bytes()
     (root / "4.png").write_bytes(good[:300])
     made = write_cache(tmp_path / "cache", root, names())
     assert made.images["error"].ne("").sum() == 1
     (root / "4.png").write_bytes(good)
+    (root / "1.png").write_bytes((root / "7.png").read_bytes())
+    reads.clear()
     made = write_cache(tmp_path / "cache", root, names())
+    assert reads == ["1.png", "4.png"] and made.damaged() == []
     assert made.images.equals(write_cache(tmp_path / "fresh", root, names()).images)
-    assert (made.rows(["4.png"])[:] == published_square(grey(root, "4.png"))).all()
+    for name in ("1.png", "4.png"):
+        assert (made.rows([name])[:] == published_square(grey(root, name))).all()
+
+
+def test_other_code_reads_everything_again(root, tmp_path, reads, monkeypatch):
+    write_cache(tmp_path / "cache", root, names())
+    reads.clear()
+    monkeypatch.setattr(cache, "code_version", lambda: 7)
+    write_cache(tmp_path / "cache", root, names())
+    assert reads == names()
+
+
+def test_no_picture_lies_under_another_name_whoever_was_interrupted(root, tmp_path):
+    """One list is begun, another one begun over it, and then the first one finished."""
+    folder, other = tmp_path / "cache", [*names()[::-1]]
+    interrupted(folder, root, names())
+    put = cache._put
+
+    def killed(*arguments):
+        put(*arguments)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(cache, "_put", killed)
+        write_cache(folder, root, other)
+    made = write_cache(folder, root, names())
     assert made.damaged() == []
+    for name in names():
+        assert (made.rows([name])[:] == published_square(grey(root, name))).all()
+
+
+def test_a_second_writer_is_noticed(root, tmp_path):
+    folder = tmp_path / "cache"
+
+    def both(function, parts):
+        parts = list(parts)
+        yield from map(function, parts)
+        other = [(start, own[::-1]) for start, own in parts]
+        yield from map(function, other)
+
+    with pytest.raises(ValueError, match="somebody else wrote here at the same time"):
+        write_cache(folder, root, names(), spread=both)
 
 
 def test_another_list_of_names_makes_another_cache(root, tmp_path):
@@ -110,16 +188,21 @@ def test_another_list_of_names_makes_another_cache(root, tmp_path):
     assert (made.rows(["3.png"])[:] == published_square(grey(root, "3.png"))).all()
 
 
-def test_damage_on_disk_is_found(root, tmp_path):
+def test_damage_on_disk_is_found_and_mended_by_curating_again(root, tmp_path, reads):
     folder = tmp_path / "cache"
     write_cache(folder, root, names())
     data = bytearray((folder / "pictures.npy").read_bytes())
     data[-256 * 256 * 3 + 7] ^= 1  # in the picture before the last two
     (folder / "pictures.npy").write_bytes(data)
     assert ImageCache.read(folder).damaged() == ["5.png"]
+    reads.clear()
+    assert write_cache(folder, root, names()).damaged() == [] and reads == ["5.png"]
     (folder / "pictures.npy").write_bytes(data[:-1])
     with pytest.raises(ValueError, match="damaged image cache.*curate again"):
         ImageCache.read(folder)
+    assert write_cache(folder, root, names()).damaged() == []
+    (folder / "pictures.npy").unlink()
+    assert write_cache(folder, root, names()).damaged() == []
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,26 @@ def test_a_library_that_does_not_see_the_cut(web, tmp_path, patience, monkeypatc
     assert target.read_bytes() == content(0) and web.starts() == [0, 100_000]
 
 
+def test_a_short_body_without_a_length_is_not_whole(web, tmp_path, patience, waits):
+    web.always = Reply(length=False)
+    web.replies.extend([Reply(length=False, cut=100_000), Reply(length=False, cut=150_000)])
+    target = download(web.url("set.tgz"), tmp_path / "set.tgz", size=BYTES, patience=patience)
+    assert target.read_bytes() == content(0) and web.starts() == [0, 100_000, 250_000]
+    assert waits == [2, 4]
+
+
+def test_a_file_that_became_shorter_and_has_no_length_ends(web, tmp_path, patience, monkeypatch):
+    monkeypatch.setattr(module, "PROGRESS", 10_000)
+    web.always = Reply(length=False, marks=())
+    web.replies.extend([web.always, Reply(status=416, marks=())] * 9)
+    known = digest(content(1))
+    with pytest.raises(ConnectionError, match="cut after 300000 of 300001 bytes|become shorter"):
+        download(
+            web.url("set.tgz"), tmp_path / "a", digest=known, size=BYTES + 1, patience=patience
+        )
+    assert len(web.asked) == 5
+
+
 def test_an_address_that_is_none(tmp_path, patience):
     with pytest.raises(ConnectionError, match="No host|Invalid URL"):
         download("http://", tmp_path / "set.tgz", patience=patience)

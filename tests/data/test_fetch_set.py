@@ -125,6 +125,15 @@ def test_a_second_run_asks_for_nothing(web, run):
     assert lines == ["NLMCXR_png.tgz: unpacked before, the archive is gone; not fetched again"]
 
 
+def test_an_empty_folder_made_by_hand_is_filled(web, run, tmp_path):
+    for name in ("NLMCXR_png", "more"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    root, lines, _ = run()
+    assert not [line for line in lines if "unpacked before" in line] and len(web.asked) == 3
+    assert (root / "more" / "test_data" / "36204.png").is_file()
+    assert len(list((root / "NLMCXR_png").glob("*.png"))) == STUDIES
+
+
 def test_what_failed_goes_on(web, run, tmp_path):
     web.replies.extend([Reply(), Reply(cut=100), Reply(cut=0), Reply(cut=0)])
     with pytest.raises(ConnectionError, match="what came is kept: run again to go on"):

@@ -70,7 +70,7 @@ def test_a_task_that_kills_every_worker_ends_with_advice():
 
 def cluster(workers):
     return LocalCluster(
-        n_workers=workers, processes=False, threads_per_worker=1, dashboard_address=None
+        n_workers=workers, processes=False, threads_per_worker=1, dashboard_address="127.0.0.1:0"
     )
 
 

@@ -29,8 +29,8 @@ def tar(path, members):
     return path
 
 
-def zipped(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(path, members, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
         for name, content in members:
             archive.writestr(name, content)
     return path
@@ -134,6 +134,31 @@ def test_damage(name, tmp_path):
     for data in [*damaged, b"<html>Not Found</html>"]:
         (tmp_path / name).write_bytes(data)
         refused(tmp_path / name, "damaged one .*fetch it again")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2], ids=["lzma", "bzip2"])
+def test_damage_under_other_methods(method, tmp_path):
+    noise = np.random.default_rng(0)
+    archive = zipped(tmp_path / "set.zip", [("a.png", noise.bytes(20_000))], method)
+    whole = archive.read_bytes()
+    assert unpack(archive, tmp_path / "out").is_dir()
+    shutil.rmtree(tmp_path / "out")
+    for place in (50, 60, *noise.integers(100, 19_000, 8)):
+        archive.write_bytes(whole[:place] + bytes(20) + whole[place + 20 :])
+        refused(archive, "damaged one .*fetch it again")
+
+
+def test_a_method_that_nobody_knows_is_damage(tmp_path):
+    archive = zipped(tmp_path / "set.zip", [("a.png", b"x")])
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"PK\x01\x02") + 10] = 77
+    archive.write_bytes(data)
+    refused(archive, "damaged one .*compression method")
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "out").mkdir()
+    assert found(unpack(tar(tmp_path / "set.tgz", FILES.items()), tmp_path / "out")) == FILES
 
 
 def test_bombs(tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def read_chestx_det10(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
         ValueError: a list is not JSON of that form; names the file and the entry.
     """
     root, parts, counts, damaged = Path(root), [], {}, 0
-    places = images_below(root, (".png", ".jpg"))
+    places, ambiguous = images_below(root, (".png", ".jpg"))
     for part in ("train", "test"):
         if not (root / f"{part}.json").is_file():
             continue
@@ -67,6 +67,7 @@ def read_chestx_det10(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
             }
         )
         mark(rows, [each is None for each in found], "malformed")
+        mark(rows, [name in ambiguous for name in names], "ambiguous")
         counts[f"{part}_images"] = len(rows)
         counts[f"{part}_empty"] = int(rows["is_normal"].sum())
         damaged += sum(

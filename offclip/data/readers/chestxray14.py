@@ -1,9 +1,10 @@
 """NIH ChestX-ray14 as published: 112,120 PNG files, 14 labels mined from reports, 984 boxes.
 
 ``Data_Entry_2017*.csv``, ``train_val_list.txt``, ``test_list.txt``, ``BBox_List_2017.csv``; images
-in ``images_001/images`` … or anywhere else below the root.
+in ``images_001/images`` … or ``images``, or anywhere else below the root if only once.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SIDE = 1024
 """Pixels along a side of the published PNG files, which the boxes refer to."""
 VALIDATION_SHARE = 8
 """One patient of train_val in so many is for validation: about 10 % of all. Ours."""
+_PLACE = re.compile(r"(images_\d{3}/)?images/[^/]+")
 _NEEDED = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 _CORNERS = ("Bbox [x", "y", "w", "h]")
 """The header ``Bbox [x,y,w,h]`` stretches over four columns."""
@@ -56,7 +58,7 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
     split = np.where(name.isin(test), "test", np.where(held, "validation", "train"))
     classes = (*manifest.prompts, NORMAL)
     named = [set(each.split("|")) for each in table["Finding Labels"]]
-    places = images_below(root, (".png",))
+    places, ambiguous = images_below(root, (".png",), _published)
     boxes, malformed = _boxes(root, set(classes), manifest.other_names)
     rows = pd.DataFrame(
         {
@@ -77,6 +79,7 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
         rows, [each != {NORMAL} and not each <= {*manifest.prompts} for each in named], "malformed"
     )
     mark(rows, ~name.str.fullmatch(r"[\w.-]+\.png") | ~patient.str.fullmatch("[0-9]+"), "malformed")
+    mark(rows, name.isin(ambiguous), "ambiguous")
     mark(rows, name.isin(test & train), "in_two_lists")
     mark(rows, ~name.isin(test | train), "in_no_list")
     listed = set(name)
@@ -91,6 +94,10 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
         "only_in_lists": len((test | train) - listed),
     }
     return finished(rows, counts, path)
+
+
+def _published(path: str) -> bool:
+    return _PLACE.fullmatch(path) is not None
 
 
 def _list(path: Path) -> set[str]:

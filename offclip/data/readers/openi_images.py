@@ -14,7 +14,7 @@ import pandas as pd
 
 from offclip.data.openi import Report, read_reports
 from offclip.data.readers.rows import finished
-from offclip.data.tables import images_below, read_table
+from offclip.data.tables import images_below, mark, read_table
 from offclip.text import image_text, split_sentences
 
 DATASET = "openi"
@@ -77,11 +77,12 @@ def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
     root = Path(root)
     archive = root / "NLMCXR_reports.tgz"
     found = read_reports(archive if archive.is_file() else root)
-    places, views = images_below(root, (".png",)), _views(root)
+    (places, ambiguous), views = images_below(root, (".png",)), _views(root)
     rows = pd.DataFrame([row for report in found.reports for row in _rows(report, places, views)])
     if rows.empty:
         raise ValueError(f"{root}: the reports name no image; give the folder of the whole set")
-    listed = {Path(image).name for image in rows["image"]}
+    names = rows["image"].map(lambda image: Path(image).name)
+    mark(rows, names.isin(ambiguous), "ambiguous")
     counts = {
         "reports": len(found.reports),
         "malformed_reports": len(found.malformed),
@@ -92,7 +93,7 @@ def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
         "published_normal": sum(each[PUBLISHED + NO_FINDING] for each in rows["labels"]),
         "not_indexed": int((~rows["indexed"]).sum()),
         "view_unknown": int((rows["view"] == "").sum()),
-        "images_without_report": len(set(places) - listed),
+        "images_without_report": len(set(places) - set(names)),
     }
     return finished(rows.drop(columns="indexed"), counts, root)
 

@@ -1,7 +1,7 @@
 """PadChest: 39,053 images whose reports physicians labelled, 193 labels; 16-bit PNG files.
 
-Images lie in ``<ImageDir>/<ImageID>`` or anywhere else below the root; the table is looked for at
-the root. The other images, labelled by a network, are not listed.
+Images lie in ``<ImageDir>/<ImageID>``, or anywhere else below the root if only once; the table is
+looked for at the root. The other images, labelled by a network, are not listed.
 """
 
 import json
@@ -46,12 +46,16 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
         ValueError: it lacks a column or is damaged.
     """
     path = find_file(root, _TABLE)
-    whole = read_table(path, _NEEDED)
+    whole = read_table(path, _NEEDED, optional=("ImageDir",))
     manifest = load_manifest(DATASET)
     known = {*manifest.prompts, NORMAL}
     table = whole[whole["MethodLabel"] == _METHODS[0]].reset_index(drop=True)
     labels = [labels_of(each, known) for each in table["Labels"]]
-    places = images_below(root, (".png",))
+    published = {
+        f"{folder}/{name}"
+        for folder, name in zip(table.get("ImageDir", ()), table["ImageID"], strict=False)
+    }
+    places, ambiguous = images_below(root, (".png",), published.__contains__)
     view = table["Projection"]
     rows = pd.DataFrame(
         {
@@ -71,6 +75,7 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
     mark(rows, [each is None for each in labels], "malformed")
     mark(rows, [each == {} for each in labels], "no_label")
     mark(rows, table["ImageID"].isin(manifest.known_bad), "known_bad")
+    mark(rows, table["ImageID"].isin(ambiguous), "ambiguous")
     mark_differing_studies(rows)
     rows, reasons = finished(rows, {}, path)
     kept = rows[rows["reason"] == ""]

@@ -12,12 +12,13 @@ from offclip.data.tables import BLANK, mark
 
 REASONS = (
     "outside", "malformed", "repeated", "conflicting", "two_splits", "no_label", "known_bad",
-    "in_no_list", "in_two_lists", "readers",
+    "in_no_list", "in_two_lists", "readers", "ambiguous",
 )  # fmt: skip
 """Why a row is left out: its path leads out of the root; an id, a label or a list is none; the
 same row is there before; rows of one image, or labels of one study, contradict each other; its
 patient is in another split; it has no label; users know the file to be damaged; it is in none, or
-in both, of the published lists; it has not the published number of readers."""
+in both, of the published lists; it has not the published number of readers; files of its name
+differ, and nothing tells which of them is the set's."""
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 _NO_PATH = rf"{_CONTROL}|[\\:]|^/|//|/$|(?:^|/)\s*\.{{0,2}}\s*(?:/|$)"
 _CONTENT = ["study_id", "patient_id", "split", "view", "is_normal", "labels"]
