@@ -45,7 +45,7 @@ def root(tmp_path):
     folder, generator = tmp_path / "mimic", np.random.default_rng(0)
     images, labels = [], []
     for number in range(120):
-        subject, study = patient_of(number), 90_000_000 + number
+        subject, study = patient_of(number), 88_000_000 + number
         place = folder / "files" / f"p{str(subject)[:2]}" / f"p{subject}" / f"s{study}"
         place.mkdir(parents=True)
         for k, view in enumerate(study_images(number)):
@@ -87,13 +87,13 @@ def test_one_frontal_image_a_study_and_splits_by_folder(root):
     assert folders["validation"] == ["p17"] and folders["test"] == ["p18", "p19"]
     assert folders["train"] == [f"p{n}" for n in range(10, 17)]
     assert all((root / name).is_file() for name in [*rows["image"], *rows["report"]])
-    both = rows[rows["study_id"].isin([str(90_000_000 + n) for n in range(0, 120, 4)])]
+    both = rows[rows["study_id"].isin([str(88_000_000 + n) for n in range(0, 120, 4)])]
     second = both["image"].str.endswith("-00000001.jpg")
     assert 0 < second.sum() < len(both)
     assert not rows["image"].equals(read_mimic(root, seed=1)[0]["image"])
     labels = rows.set_index("study_id")["labels"]
-    assert labels["90000000"] == {"No Finding": 1, "Pleural Effusion": 0, "Edema": None}
-    assert labels["90000002"] == {"No Finding": 0, "Pleural Effusion": 1, "Edema": 0}
+    assert labels["88000000"] == {"No Finding": 1, "Pleural Effusion": 0, "Edema": None}
+    assert labels["88000002"] == {"No Finding": 0, "Pleural Effusion": 1, "Edema": 0}
 
 
 def test_records_cache_and_counts(root, tmp_path):
@@ -122,17 +122,17 @@ def test_records_cache_and_counts(root, tmp_path):
 
 
 def test_what_is_left_out_is_named_and_counted(root, tmp_path):
-    report_of(root, 90000010).unlink()
-    report_of(root, 90000011).write_bytes(b"FINDINGS: \xff\xfe clear.")
-    report_of(root, 90000012).write_text("EXAMINATION: CHEST\n\nINDICATION: ___ with cough.\n")
-    next(root.glob("files/*/*/s90000013/*.jpg")).write_bytes(b"\xff\xd8\xff")
-    next(root.glob("files/*/*/s90000017/*.jpg")).unlink()
+    report_of(root, 88000010).unlink()
+    report_of(root, 88000011).write_bytes(b"FINDINGS: \xff\xfe clear.")
+    report_of(root, 88000012).write_text("EXAMINATION: CHEST\n\nINDICATION: ___ with cough.\n")
+    next(root.glob("files/*/*/s88000013/*.jpg")).write_bytes(b"\xff\xd8\xff")
+    next(root.glob("files/*/*/s88000017/*.jpg")).unlink()
     outside = tmp_path / "elsewhere.txt"
     outside.write_text(NORMAL)
-    report_of(root, 90000014).unlink()
-    (report_of(root, 90000015).parent / "s90000014.txt").symlink_to(outside)
+    report_of(root, 88000014).unlink()
+    (report_of(root, 88000015).parent / "s88000014.txt").symlink_to(outside)
     metadata = table_of(root, "metadata")
-    metadata.loc[metadata["study_id"] == 90000016, "ViewPosition"] = ""
+    metadata.loc[metadata["study_id"] == 88000016, "ViewPosition"] = ""
     write(root, "metadata", metadata)
     made = curate_archive("mimic_cxr", root, tmp_path / "out")
     counts = made.counts
@@ -142,8 +142,8 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
     }  # fmt: skip
     assert counts["without_frontal"] == 1 and counts["kept"] == 113
     left_out = pd.read_parquet(tmp_path / "out" / "left_out.parquet").set_index("study_id")
-    assert left_out["reason"]["90000013"] == "unreadable_image"
-    assert "s90000013" in left_out["error"]["90000013"]
+    assert left_out["reason"]["88000013"] == "unreadable_image"
+    assert "s88000013" in left_out["error"]["88000013"]
     with pytest.raises(ValueError, match="strict: 4 images would be left out .*'no_report': 1"):
         curate_archive("mimic_cxr", root, tmp_path / "strict", strict=True)
 
@@ -216,7 +216,7 @@ def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
 
 
 def test_repaired_reports_and_another_folder_of_reports_are_read(root, tmp_path):
-    out, reports, lost = tmp_path / "out", tmp_path / "reports", report_of(root, 90000010)
+    out, reports, lost = tmp_path / "out", tmp_path / "reports", report_of(root, 88000010)
     reports.mkdir()
     with pytest.raises(ValueError, match="no image is left .*'no_report': 120"):
         curate_archive("mimic_cxr", root, out, reports=reports)
@@ -225,7 +225,7 @@ def test_repaired_reports_and_another_folder_of_reports_are_read(root, tmp_path)
     with pytest.raises(ValueError, match="strict: 1 images would be left out .*'no_report': 1"):
         curate_archive("mimic_cxr", root, out, strict=True)
     left_out = pd.read_parquet(out / "left_out.parquet")
-    assert left_out["study_id"].tolist() == ["90000010"]
+    assert left_out["study_id"].tolist() == ["88000010"]
     assert "No such file" in left_out["error"][0]
     assert not (out / "pictures.npy").exists()  # found out before pictures were read
     lost.write_text(content)
@@ -233,7 +233,7 @@ def test_repaired_reports_and_another_folder_of_reports_are_read(root, tmp_path)
 
 
 def test_a_pipe_in_place_of_a_report_is_no_text(root, tmp_path):
-    report = report_of(root, 90000010)
+    report = report_of(root, 88000010)
     report.unlink()
     os.mkfifo(report)
     assert curate_archive("mimic_cxr", root, tmp_path / "out").counts["not_text"] == 1
@@ -253,7 +253,7 @@ def test_what_failed_leaves_nothing_that_looks_finished(root, tmp_path, monkeypa
         curate_archive("mimic_cxr", tmp_path, out)
     assert (out / "records.parquet").exists()  # nothing was begun
     (root / "REHEARSAL.txt").write_text("invented")
-    next(root.glob("files/*/*/s90000013/*.jpg")).unlink()
+    next(root.glob("files/*/*/s88000013/*.jpg")).unlink()
     with pytest.raises(ValueError, match="strict"):
         curate_archive("mimic_cxr", root, out, strict=True)
     assert not (out / "records.parquet").exists() and not (out / "counts.json").exists()
