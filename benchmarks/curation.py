@@ -245,7 +245,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--files", type=int, default=32)
+    parser.add_argument("--files", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=cores())
     parser.add_argument("--studies", type=int, default=2000)
@@ -255,7 +255,6 @@ def main() -> None:
     if options.curate:
         return curate_and_tell(options.curate)
     commit, start = clean_commit() if options.record else "", time.perf_counter()
-    cache.PART = max(1, options.files // (8 * options.workers))  # parts enough for all
     base = Record(
         dataset="generated", split="train", variant="", prompting=None, head=None, metric="",
         detail="", seed=0, value=0.0, unit="", interval=None,
@@ -266,8 +265,9 @@ def main() -> None:
     records = []
     with spread(options.workers) as each:
         for kind in KINDS:
-            slow = 4 if kind.endswith("2000") else 1
+            slow = 8 if kind.endswith("2000") else 1
             count = max(options.files // slow, 4 * options.workers)
+            cache.PART = -(-count // (2 * options.workers))  # two for each: less than in earnest
             found = rates(kind, count, options.rounds, options.workers, each)
             own = replace(base, n=count)
             records += speed_records(own, kind, found, options.workers)
