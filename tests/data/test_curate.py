@@ -84,12 +84,13 @@ def test_killed_while_writing_leaves_nothing_that_is_taken_for_good(archive, tmp
     out = tmp_path / "out"
     code = (
         "import sys, time, pyarrow.parquet\n"
-        "whole = pyarrow.parquet.write_table\n"
-        "def slow(table, path):\n"
-        "    whole(table, path)\n"
+        "writer = pyarrow.parquet.ParquetWriter\n"
+        "whole = writer.write_table\n"
+        "def slow(self, table):\n"
+        "    whole(self, table)\n"
         "    print('writing', flush=True)\n"
         "    time.sleep(60)\n"
-        "pyarrow.parquet.write_table = slow\n"
+        "writer.write_table = slow\n"
         "from offclip.data import curate\n"
         "curate(sys.argv[1], reports=sys.argv[2])\n"
     )
