@@ -1,6 +1,6 @@
 """Radiographs as DICOM files: one grey picture, checked before it is decoded.
 
-What the decoded values mean is in :mod:`offclip.data.image_grey`.
+What the decoded values mean is in ``offclip.data.image_grey``.
 """
 
 from pathlib import Path

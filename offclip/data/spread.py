@@ -29,7 +29,7 @@ def spread(jobs: int | None = None, scheduler: str = "") -> Iterator[Spread]:
     """Yield a ``map`` that shares its work out.
 
     Functions and items are pickled, and workers of a cluster have to see the same files under the
-    same names. No more than :data:`AHEAD` tasks a thread are under way, so memory does not grow
+    same names. No more than ``AHEAD`` tasks a thread are under way, so memory does not grow
     with the number of items.
 
     Args:

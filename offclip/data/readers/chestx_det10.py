@@ -35,7 +35,8 @@ def read_chestx_det10(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows; and counts: ``train_images``, ``test_images``, ``train_empty``, ``test_empty``,
+        Rows; and counts, which are
+        ``train_images``, ``test_images``, ``train_empty``, ``test_empty``,
         ``boxes`` and ``boxes_malformed`` (those of damaged entries).
 
     Raises:

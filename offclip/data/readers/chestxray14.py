@@ -42,7 +42,8 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows; and counts: ``images``, ``patients``, ``normal``, ``test``; ``boxes``, and beside them
+        Rows; and counts, which are
+        ``images``, ``patients``, ``normal``, ``test``; ``boxes``, and beside them
         ``boxes_without_image`` and ``boxes_malformed`` (an unknown label, no area, or not inside
         the picture); ``only_in_lists``, names that the lists alone have.
 

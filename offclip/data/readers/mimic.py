@@ -39,7 +39,8 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
         seed: of the drawn image.
 
     Returns:
-        Rows with ``report``; and counts: ``images`` = ``frontal_drawn`` + ``frontal_not_drawn`` +
+        Rows with ``report``; and counts, which are
+        ``images`` = ``frontal_drawn`` + ``frontal_not_drawn`` +
         ``not_frontal`` + ``view_unknown``; ``studies`` = rows + ``without_frontal``;
         ``unlabelled`` of the rows; ``labels_without_image``, studies that only the labels name.
 

@@ -31,7 +31,8 @@ def read_ms_cxr(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows, with ``sentences``: the phrases; and counts: rows of the table = ``boxes`` +
+        Rows, with ``sentences``: the phrases; and counts, which are
+        rows of the table = ``boxes`` +
         ``boxes_repeated`` + ``boxes_malformed`` (no path of MIMIC-CXR, an unknown finding, or a box
         without area or outside its picture); ``phrases`` (pairs of image and phrase), ``images``.
 

@@ -66,7 +66,8 @@ def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows, with ``sentences``: findings and impression, word for word; and counts: ``reports``,
+        Rows, with ``sentences``: findings and impression, word for word; and counts, which are
+        ``reports``,
         ``malformed_reports``, ``reports_without_image``; ``images`` that they name, of these
         ``normal``, ``published_normal``, ``not_indexed`` (no annotation by people: never normal by
         our rule), ``view_unknown``; ``images_without_report``, files that no report names.

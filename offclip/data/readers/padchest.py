@@ -37,7 +37,8 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
         seed: nothing is drawn; every reader takes it.
 
     Returns:
-        Rows; and counts: ``rows`` of the table = ``physician`` (a row here each) + ``network`` +
+        Rows; and counts, which are
+        ``rows`` of the table = ``physician`` (a row here each) + ``network`` +
         ``method_unknown``; of the rows kept: ``labels`` that occur, ``normal``, ``lateral`` and the
         three of ``NOT_DISEASES``.
 

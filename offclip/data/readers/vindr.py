@@ -54,7 +54,8 @@ def read_vindr(
         rule: of the training labels.
 
     Returns:
-        Rows; and counts: ``train_images``, ``test_images``, ``train_normal``, ``test_normal``,
+        Rows; and counts, which are
+        ``train_images``, ``test_images``, ``train_normal``, ``test_normal``,
         ``patients`` (the set names none: images), ``train_readings`` and ``test_readings``; rows
         of the tables of boxes = ``boxes`` + ``boxes_without_label`` (no label by the rule) +
         ``without_box`` (labels of a whole image) + ``boxes_without_image`` + ``boxes_malformed``.
