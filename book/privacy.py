@@ -21,7 +21,6 @@ from offclip.disclosure.provenance import parameters_of, read_folders, restricte
 ROOT = Path(__file__).resolve().parents[1]
 PRIVATE = Path("runs") / "private" / "notebooks"
 """Below the project: executed notebooks of restricted records, ignored by git and by the book."""
-"""Lies beside invented records and pictures."""
 NOTE = """```{admonition} Not on this page
 This notebook read records of restricted access when the book was built. Its numbers and figures
 stay on the machine that ran it, in `runs/private/notebooks`.

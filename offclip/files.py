@@ -68,6 +68,12 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def path_inside(root: Path, name: str) -> Path | None:
+    """The file that ``name`` leads to below ``root``, links followed; None where it leads out."""
+    path = (root / name).resolve()
+    return path if path.is_relative_to(root.resolve()) else None
+
+
 def source_checksum(files: Iterable[Path]) -> int:
     """Checksum of source files: what other code made is not taken for our own."""
     return zlib.crc32(b"".join(path.read_bytes() for path in sorted(files)))

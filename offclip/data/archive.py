@@ -134,7 +134,9 @@ def curate_archive(
             fitted = _fitted(_with_texts(rows.iloc[listed], out), rows)
             fitted.save(out / CLASSIFIER)
             judge = fitted
-        made = Tally(_records(part, dataset, judge) for part in _with_texts(rows.iloc[listed], out))
+        constant = {"dataset": dataset, "access": load_manifest(dataset).access}
+        parts = _with_texts(rows.iloc[listed], out)
+        made = Tally(_records(part, constant, judge) for part in parts)
         write_record_parts(made, out / RECORDS)
         if all((folder / INVENTED).is_file() for folder in (root, reports)):
             shutil.copyfile(root / INVENTED, out / INVENTED)
@@ -236,7 +238,9 @@ def _fitted(parts: Iterator[pd.DataFrame], rows: pd.DataFrame) -> NgramClassifie
     return fit_classifier(table.assign(is_normal=normal))
 
 
-def _records(part: pd.DataFrame, dataset: str, judge: SentenceClassifier | None) -> pd.DataFrame:
+def _records(
+    part: pd.DataFrame, constant: dict[str, str], judge: SentenceClassifier | None
+) -> pd.DataFrame:
     """Rows in the form of records; without a judge there are no prompts."""
     if judge is None:
         part["prompts"] = [[] for _ in range(len(part))]
@@ -248,7 +252,7 @@ def _records(part: pd.DataFrame, dataset: str, judge: SentenceClassifier | None)
         part["is_normal"] = [not any(map(keeps, each)) for each in part["prompt_abnormal"]]
     if "box_width" in part:
         part["boxes"] = [scaled_boxes(row) for row in part.itertuples()]
-    part = part.assign(dataset=dataset, access=load_manifest(dataset).access)
+    part = part.assign(**constant)
     kinds = {"width": int, "height": int, "is_normal": bool}
     return part[list(COLUMNS)].astype(kinds)
 

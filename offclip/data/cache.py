@@ -24,7 +24,7 @@ from offclip.data.image_facts import image_facts
 from offclip.data.parts import Part, cut, rows_before
 from offclip.data.pictures import read_grey
 from offclip.data.spread import Spread
-from offclip.files import atomic_path, file_stamp, source_checksum
+from offclip.files import atomic_path, file_stamp, path_inside, source_checksum
 from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
 PICTURES, IMAGES, PARTS = "pictures.npy", "images.parquet", "parts"
@@ -216,8 +216,8 @@ def _write_index(path: Path, images: pd.DataFrame) -> None:
 def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
     """The square, and what the index says of it; black where the file cannot be read."""
     try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
+        path = path_inside(root, name)
+        if path is None:
             return _black("outside", f"{name}: leads out of {root}; nothing outside it is opened")
         grey, facts = read_grey(path), image_facts(path)
         height, width = grey.shape

@@ -21,6 +21,7 @@ from offclip.data.readers.rows import REASONS
 from offclip.data.splits import SPLITS
 from offclip.data.spread import Spread
 from offclip.data.tables import find_file, read_table
+from offclip.files import path_inside
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Endings of image files."""
@@ -150,8 +151,8 @@ def _state(root: Path, name: str, quick: bool) -> tuple[str, str]:
 def _place(root: Path, name: str) -> tuple[str, str]:
     """Whether a file is there and inside the root."""
     try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
+        path = path_inside(root, name)
+        if path is None:
             return "outside", "leads out of the root; nothing outside it is opened"
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a null character
         return "outside", str(error)

@@ -13,7 +13,7 @@ import pandas as pd
 import offclip.text
 from offclip.data.parts import Part, cut, rows_before
 from offclip.data.spread import Spread
-from offclip.files import atomic_path, file_stamp, source_checksum
+from offclip.files import atomic_path, file_stamp, path_inside, source_checksum
 from offclip.text import RulePrompter, image_text, report_prompts, split_sections
 
 PART = 2048  # reports of a part
@@ -66,14 +66,14 @@ def text_parts(folder: str | Path, names: Sequence[str]) -> Iterator[pd.DataFram
 
 def _write_part(folder: Path, root: Path, part: Part) -> list[tuple[str, str]]:
     start, names = part
-    path, prompter, top = _file(folder, start), RulePrompter(), root.resolve()
+    path, prompter = _file(folder, start), RulePrompter()
     before, found = rows_before(path, "report", names), []
     for name, old in zip(names, before or [{}] * len(names), strict=True):
         known = {"report": name, **file_stamp(root / name), "code": code_version()}
         if old and old["fault"] in LASTING and known.items() <= old.items():
             found.append(old)
             continue
-        reading = _read(root / name, top, prompter)
+        reading = _read(root, name, prompter)
         columns = ("fault", "error", "sentences", "prompts")
         found.append({**known, **dict(zip(columns, reading, strict=True))})
     with atomic_path(path) as temporary:
@@ -88,10 +88,11 @@ def code_version() -> int:
     return source_checksum([*text.glob("*.py"), Path(__file__)])
 
 
-def _read(path: Path, top: Path, prompter: RulePrompter) -> Reading:
+def _read(root: Path, name: str, prompter: RulePrompter) -> Reading:
     try:
-        if not path.resolve().is_relative_to(top):
-            return "outside", f"leads out of {top}; nothing outside it is opened", [], []
+        path = path_inside(root, name)
+        if path is None:
+            return "outside", f"leads out of {root}; nothing outside it is opened", [], []
         state = path.stat()
         if not stat.S_ISREG(state.st_mode) or state.st_size > LARGEST:
             return "not_text", f"no file, or one of more than {LARGEST:,} bytes", [], []

@@ -18,7 +18,7 @@ from offclip.data.pictures import read_grey, square_picture
 from offclip.data.spread import Spread
 from offclip.evaluation.picture_files import FilePictures, Square
 from offclip.evaluation.zero_shot import prompt_features, scores_of
-from offclip.files import atomic_path, file_stamp, remove_parts, source_checksum
+from offclip.files import atomic_path, file_stamp, path_inside, remove_parts, source_checksum
 from offclip.models import PairModel, PublishedCARZero
 from offclip.squares import published_square
 
@@ -85,8 +85,8 @@ def read_inside(root: Path, pixels: str, name: str) -> np.ndarray:
         FileNotFoundError: nothing is there.
         ValueError: it leads out of the root, or is not an image.
     """
-    path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
+    path = path_inside(root, name)
+    if path is None:
         raise ValueError(f"{name}: leads out of {root}; nothing outside it is opened")
     return read_grey(path) if pixels == "window" else read_grey(path, dicom_scaling=pixels)
 
