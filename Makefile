@@ -28,7 +28,7 @@ export TRANSFORMERS_VERBOSITY ?= error
 export TOKENIZERS_PARALLELISM ?= false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help env test book lint types unit notebooks-test check-long fuzz refresh-notebooks results-table format clean
+.PHONY: help env test book lint types unit notebooks-test check-long fuzz refresh-notebooks results-table format clean clean-runs
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -90,5 +90,9 @@ results-table: $(ENV) ## write the README's results table from book/results
 book: $(ENV) ## execute every notebook at PARAMS=laptop and build the book
 	$(PY) -m book.build --params $(PARAMS)
 
-clean: ## remove what was built; the environment and downloads stay
-	rm -rf book/_build book/notebooks build dist runs .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove the built pages, executed notebooks and caches; runs and downloads stay
+	rm -rf book/_build book/notebooks build dist .pytest_cache .mypy_cache .ruff_cache
+	@echo "kept: runs/ (make clean-runs), $(VENV)/, book/vendor/, and what was fetched into the cache"
+
+clean-runs: $(ENV) ## remove what offclip made in runs/: data, trained runs, scores; it asks first
+	$(PY) -m offclip remove runs

@@ -156,13 +156,12 @@ def _fit(
     variant, pretrained, seed = job
     config = run_config(variant, head="cross_attention", seed=seed, **SETTINGS)
     start = starts[variant, seed]
-    key = config_hash({"real": str(config), "start": start.about["config"] if pretrained else ""})
     began = time.perf_counter()
     found = cross_fit(
         reals[seed],
         config,
         load_tokenizer(start.folder),
-        out / f"{variant}-{'phantoms' if pretrained else 'scratch'}-{seed}-{key}",
+        out,
         folds=FOLDS,
         start=start if pretrained else None,
     )

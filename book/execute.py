@@ -1,7 +1,8 @@
 """Execute the notebooks with papermill into ``book/notebooks``; finished ones are kept.
 
-A finished notebook is not run again while its sources, its parameters, the package, the evidence
-records, the data manifests and the pinned requirements stay as they were (a stamp beside it says).
+A finished notebook is not run again while its sources, its parameters, the files and folders that
+these name, the package, the evidence records, the data manifests and the pinned requirements stay
+as they were (a stamp next to it has the fingerprint).
 Notebooks that read restricted records are kept in ``runs/private/notebooks``; the book shows their
 source without outputs.
 """
@@ -21,12 +22,17 @@ import nbformat
 import papermill
 
 from book.privacy import PRIVATE, reads_restricted, withheld
+from offclip.disclosure.provenance import parameters_of
 from offclip.files import write_json, write_text
+from offclip.folders import read_mark
+from offclip.keys import tree_fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "book" / "notebooks"
 WATCHED = ("offclip/**/*.py", "offclip/**/*.js", "data_manifests/*.yaml", "book/results/*.json")
+WRITTEN = ("runs", "drill", "record")
+"""Parameters that name what a notebook writes; all others that name a path name what it reads."""
 QUIET_KERNEL = ["--IPKernelApp.log_level=50"]  # no advice about transports on the terminal
 HEARTBEAT = 20.0  # seconds between signs of life
 
@@ -43,7 +49,6 @@ def execute_all(
     private: Path | None = None,
     root: Path = ROOT,
     limit: float = 900.0,
-    inputs: str = "",
     made: Sequence[Path] = (),
 ) -> list[str]:
     """Execute ``notebooks`` in order; return the names of those that really ran.
@@ -56,14 +61,13 @@ def execute_all(
             ``root`` by default; where it is ``out``, nothing is shown of ``out``.
         root: project folder, whose package and records belong to the fingerprint.
         limit: seconds for one notebook.
-        inputs: state of what else the notebooks read; belongs to the fingerprint.
         made: files that a run makes, removed before one that is not kept; of a single notebook.
 
     Raises:
         NotebookFailed: after every notebook has had its turn, when at least one failed.
     """
     ran, failures = [], []
-    shared, private = shared_digest(root) + inputs, private or root / PRIVATE
+    shared, private = shared_digest(root), private or root / PRIVATE
     for number, notebook in enumerate(notebooks, start=1):
         name = notebook.stem
         label = f"[{number}/{len(notebooks)}] {name}"
@@ -92,6 +96,7 @@ def execute_all(
             finally:
                 running.unlink(missing_ok=True)
             seconds = time.monotonic() - start
+            mark = fingerprint(notebook, values, shared)  # it may have made what it reads
             write_json(_stamp(place, name), {"fingerprint": mark, "seconds": round(seconds, 1)})
             print(f"{label}: done in {seconds:.0f} s", flush=True)
             ran.append(name)
@@ -114,11 +119,26 @@ def shared_digest(root: Path) -> str:
 
 
 def fingerprint(notebook: Path, parameters: dict[str, Any], shared: str) -> str:
-    """Digest of a notebook's cells (outputs aside), its parameters and ``shared``."""
+    """Digest of a notebook's cells (outputs aside), parameters and inputs, and of ``shared``."""
     cells = nbformat.read(notebook, as_version=4).cells
     content = [[cell.cell_type, cell.source, cell.metadata] for cell in cells]
-    text = json.dumps([content, parameters, shared], sort_keys=True)
+    inputs = {**parameters_of(nbformat.read(notebook, as_version=4)), **parameters}
+    state = {name: input_fingerprint(notebook, value) for name, value in inputs.items()
+             if name not in WRITTEN}  # fmt: skip
+    text = json.dumps([content, parameters, state, shared], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def input_fingerprint(notebook: Path, value: Any) -> str:
+    """Fingerprint of the file or folder that a parameter names, seen from the notebook's folder.
+
+    Of a folder of ours, what its mark lists counts. "" for a value that names nothing there.
+    """
+    path = notebook.parent / value if isinstance(value, str) and value else None
+    if path is None or not path.exists():
+        return ""
+    mark = read_mark(path) if path.is_dir() else None
+    return tree_fingerprint(path, only=mark.owns if mark else None)
 
 
 def _withhold(notebook: Path, out: Path) -> None:

@@ -10,8 +10,8 @@ The file names a notebook, parameters that all runs share, and lists of values:
 
 Every combination is a run of papermill in a folder of its own, with the executed copy and, where
 the notebook has a parameter ``record``, the evidence of this run. Finished runs are kept as those
-of the book are, while the curated data that their parameters name stays as it was; a run that fails
-is named and does not stop the others.
+of the book are, while the files that their parameters name stay as they were; a run that fails is
+named and does not stop the others.
 """
 
 import argparse
@@ -25,19 +25,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 import yaml
 
 from book.execute import NOTEBOOKS, ROOT, NotebookFailed, execute_all
 from book.parameters import check_parameters_of
 from offclip.cli.shared import spread_options
-from offclip.data.curation_folder import COUNTS, RECORDS
 from offclip.data.spread import Spread, spread
-from offclip.disclosure.provenance import parameters_of, read_folders
-from offclip.files import file_stamp, write_json
+from offclip.evaluation import check_record
+from offclip.files import write_json
+from offclip.folders import Mark, claim
 
 RECORD, EVIDENCE = "record", "evidence.json"
+_FILES = ("parameters.json", EVIDENCE, "*.ipynb", "*.stamp.json")
 
 
 @dataclass(frozen=True)
@@ -116,28 +116,19 @@ def run_grid(cells: Sequence[Cell], *, limit: float, spread: Spread = map) -> di
 def _run(cell: Cell, *, limit: float) -> str:
     values = dict(cell.values)
     try:
+        claim(cell.folder, Mark("run of a notebook", "", {"notebook": cell.notebook.stem}, _FILES))
         write_json(cell.folder / "parameters.json", values)
         if RECORD in papermill.inspect_notebook(str(cell.notebook)):
             values[RECORD] = str(cell.evidence)
         execute_all(
             [cell.notebook], {cell.notebook.stem: values}, out=cell.folder, private=cell.folder,
-            root=ROOT, limit=limit, inputs=_data_read(cell), made=[cell.evidence],
+            root=ROOT, limit=limit, made=[cell.evidence],
         )  # fmt: skip
     except NotebookFailed as failure:
         return str(failure)
     except (ValueError, OSError, RuntimeError) as error:  # a full disk, damaged records
         return f"{cell.folder.name}: {type(error).__name__}: {error}"
     return ""
-
-
-def _data_read(cell: Cell) -> str:
-    """State of the curated data that the parameters name; another state is another run."""
-    parameters = {**parameters_of(nbformat.read(cell.notebook, as_version=4)), **cell.values}
-    folders = [
-        each for each in read_folders(parameters, cell.notebook) if (each / COUNTS).is_file()
-    ]
-    states = [[(each / COUNTS).read_text("utf-8"), file_stamp(each / RECORDS)] for each in folders]
-    return json.dumps(states)
 
 
 def with_evidence(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Cell]:
@@ -163,6 +154,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--record", type=Path, help="JSON file for the evidence of all runs")
     options = parser.parse_args(arguments)
     try:
+        if options.record:
+            check_record(options.record)
         cells = read_grid(options.grid, options.out)
         with spread(options.jobs, options.scheduler) as each:
             failures = run_grid(cells, limit=options.limit, spread=each)

@@ -1,12 +1,13 @@
 """The command line: ``python -m offclip`` and one of
-``fetch | check | rehearse | curate | train | evaluate | predict | study | export | leaks``.
+``fetch | check | rehearse | curate | train | evaluate | predict | study | export | leaks | about |
+remove``.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from offclip.cli import curate, evaluate, fetch, leaks, rehearse, runs
+from offclip.cli import curate, evaluate, fetch, folders, leaks, rehearse, runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="offclip", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for each in (fetch, rehearse, curate, runs, evaluate, leaks):
+    for each in (fetch, rehearse, curate, runs, evaluate, leaks, folders):
         each.add(commands)
     return parser
 

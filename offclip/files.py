@@ -6,8 +6,7 @@ Imported by every part that leaves something on disk; imports nothing of the pac
 import json
 import os
 import tempfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,21 +67,38 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def check_target(
+    path: str | Path, *, force: bool = False, ours: Callable[[Path], bool] = lambda path: False
+) -> None:
+    """Refuse a file to write before the work begins that it is for.
+
+    Args:
+        path: of the file.
+        force: an existing file may be replaced.
+        ours: whether an existing file is one that may always be replaced.
+
+    Raises:
+        ValueError: something else is there.
+        OSError: nothing can be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a name for a file, got a folder")
+    if path.exists() and not force and not ours(path):
+        raise ValueError(
+            f"{path}: expected a new file, got one that offclip would overwrite; give another "
+            "name, or --force where the command has it"
+        )
+    parent = next(each for each in path.absolute().parents if each.exists())
+    try:
+        tempfile.TemporaryFile(dir=parent).close()
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{path}: cannot be written: {error.strerror}; give another name"
+        ) from error
+
+
 def path_inside(root: Path, name: str) -> Path | None:
     """The file that ``name`` leads to below ``root``, links followed; None where it leads out."""
     path = (root / name).resolve()
     return path if path.is_relative_to(root.resolve()) else None
-
-
-def source_checksum(files: Iterable[Path]) -> int:
-    """Checksum of source files: what other code made is not taken for our own."""
-    return zlib.crc32(b"".join(path.read_bytes() for path in sorted(files)))
-
-
-def file_stamp(path: Path) -> dict[str, int]:
-    """``bytes`` and ``modified`` (ns) of a file: -1 and 0 where there is none."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # the second: a name that no file can have
-        return {"bytes": -1, "modified": 0}
-    return {"bytes": found.st_size, "modified": found.st_mtime_ns}

@@ -90,6 +90,8 @@ def test_predict_reads_folders_writes_a_table_and_names_what_it_refused(world, c
     assert list(scores.columns) == ["there is cardiomegaly"] and scores.notna().all().all()
     (folder / "broken.png").write_bytes(b"nothing")
     assert main([*command, "--csv", str(table)]) == 1
+    assert "expected a new file, got one that offclip would overwrite" in capsys.readouterr().err
+    assert main([*command, "--csv", str(table), "--force"]) == 1
     told = capsys.readouterr()
     assert "2 images" in told.out and "1 of 3 images not scored" in told.err
     assert "broken.png: expected a DICOM, PNG or JPEG" in told.err

@@ -26,6 +26,10 @@ def add(commands: Any) -> None:
         "--strict", action="store_true",
         help="stop at an image that would be left out, unless it is known to be bad",
     )  # fmt: skip
+    curate.add_argument(
+        "--force", action="store_true",
+        help="also replace curated records of another dataset, or with other settings",
+    )  # fmt: skip
     curate.set_defaults(call=_curate)
 
 
@@ -36,7 +40,9 @@ def _curate(options: argparse.Namespace) -> None:
     if options.dataset == DATASET:
         _refuse_for_phantoms(options)
         data = options.data or "runs/data"
-        counts = curate(data, reports=options.reports, seed=options.seed).counts
+        counts = curate(
+            data, reports=options.reports, seed=options.seed, force=options.force
+        ).counts
     elif options.root is None or options.data is None:
         raise ValueError(
             f"--root, --out: expected the folder of your copy of {options.dataset}, and a folder "
@@ -52,6 +58,7 @@ def _curate(options: argparse.Namespace) -> None:
                 classifier=options.classifier,
                 seed=options.seed,
                 strict=options.strict,
+                force=options.force,
                 spread=spread,
             ).counts
     for name, value in counts.items():

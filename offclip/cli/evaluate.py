@@ -74,11 +74,13 @@ def _evaluate_set(options: argparse.Namespace) -> None:
 
     from offclip.data.manifests import load_manifest
     from offclip.data.spread import spread
-    from offclip.evaluation import write_evidence
+    from offclip.evaluation import check_record, write_evidence
     from offclip.study.external import evaluate_published_set
     from offclip.study.external_cases import Options
     from offclip.study.external_scores import Scorer
 
+    if options.record:
+        check_record(options.record)
     load_manifest(options.dataset)  # a name that is no set is told before a model is loaded
     chosen = Options(
         protocol=options.protocol,

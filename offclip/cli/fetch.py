@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
     check.add_argument("--quick", action="store_true", help="read no pixels, only headers")
     spread_options(check)
     check.add_argument("--csv", help="write all details to this file")
+    check.add_argument("--force", action="store_true", help="replace the file of --csv")
     check.set_defaults(call=_check)
 
 
@@ -56,8 +57,10 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     from offclip.data.check import check
-    from offclip.files import write_text
+    from offclip.files import check_target, write_text
 
+    if options.csv:
+        check_target(options.csv, force=options.force)
     with shared_out(options) as spread:
         found = check(
             options.dataset,

@@ -14,6 +14,7 @@ def add(commands: Any) -> None:
     rehearse.add_argument("--studies", type=int, default=60)
     rehearse.add_argument("--seed", type=int, default=0)
     rehearse.add_argument("--size", type=int, default=256, help="pixels of the longer side")
+    rehearse.add_argument("--force", action="store_true", help="write an earlier copy again")
     rehearse.set_defaults(call=_rehearse)
 
 
@@ -21,6 +22,6 @@ def _rehearse(options: argparse.Namespace) -> None:
     from offclip.rehearsal import about, rehearse
 
     chosen = {"studies": options.studies, "seed": options.seed, "size": options.size}
-    root = rehearse(options.dataset, options.to, **chosen)
+    root = rehearse(options.dataset, options.to, force=options.force, **chosen)
     print(about(options.dataset, **chosen), end="")
     print(root)

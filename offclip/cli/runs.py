@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
             command.add_argument("--model", help="folder of an exported model, in place of a run")
             command.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, likewise")
             command.add_argument("--csv", help="write the scores to this file")
+            command.add_argument("--force", action="store_true", help="replace the file of --csv")
             command.add_argument("--prompt", action="append", required=True, help="may be repeated")
 
     study = commands.add_parser("study", help="train variants over seeds, write evidence records")
@@ -45,6 +46,7 @@ def add(commands: Any) -> None:
     export.add_argument("--variant", default="offclip")
     export.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     export.add_argument("--to", required=True, help="folder for the model and its card")
+    export.add_argument("--force", action="store_true", help="replace the export of another run")
     export.set_defaults(call=_export)
 
 
@@ -128,22 +130,26 @@ def _train(options: argparse.Namespace) -> None:
 def finished(options: argparse.Namespace) -> tuple[Any, Any]:
     """The finished run of these options, and its material."""
     from offclip.study import finished_run
-    from offclip.study.run import run_folder
+    from offclip.study.run import of_other_code, run_folder
 
     config, material = single(options)
     found = finished_run(options.out, config, material)
     if found is None:
+        folder = run_folder(options.out, config, material)
+        others = "".join(f"; {name} was finished by other code" for name in of_other_code(folder))
         raise ValueError(
-            f"no finished run in {run_folder(options.out, config, material)}; "
-            "run the train command with the same options first"
+            f"no finished run in {folder}; run the train command with the same options first"
+            + others
         )
     return found, material
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from offclip.files import write_text
+    from offclip.files import check_target, write_text
     from offclip.study.predict import image_files, predict
 
+    if options.csv:
+        check_target(options.csv, force=options.force)
     found = predict(*scorer(options), options.prompt, image_files(options.images))
     if options.csv:
         write_text(Path(options.csv), found.table.to_csv(index_label="file"))
@@ -187,13 +193,14 @@ def _export(options: argparse.Namespace) -> None:
     runs = [finished_run(options.out, config, material) for config in configs]
     best = best_run([run for run in runs if run is not None])
     print(f"seed {best.config.train.seed} of {sum(run is not None for run in runs)} finished runs")
-    print(f"wrote {export(best, material, options.to)}")
+    print(f"wrote {export(best, material, options.to, force=options.force)}")
 
 
 def _study(options: argparse.Namespace) -> None:
-    from offclip.evaluation import write_evidence
+    from offclip.evaluation import check_record, write_evidence
     from offclip.study import run_config, study_records, sweep
 
+    check_record(options.record)
     material = _material(options)
     overrides = _overrides(options, material)
     labels = options.variants

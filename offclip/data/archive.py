@@ -23,14 +23,12 @@ from offclip.data.curate import fit_classifier, probabilities
 from offclip.data.curation_folder import (
     CLASSIFIER,
     COUNTS,
+    CURATED,
     INVENTED,
     LEFT_OUT,
     RECORDS,
     TEXTS,
     Tally,
-    alone,
-    remove_results,
-    seed_before,
 )
 from offclip.data.manifests import load_manifest
 from offclip.data.readers import READERS, Reader
@@ -39,6 +37,7 @@ from offclip.data.records import COLUMNS, read_records, write_record_parts
 from offclip.data.spread import Spread
 from offclip.data.texts import PART, text_parts, write_texts
 from offclip.files import atomic_path, write_json
+from offclip.folders import Mark, check, replaced, separate
 from offclip.text import (
     FilterPolicy,
     NgramClassifier,
@@ -47,6 +46,7 @@ from offclip.text import (
     load_classifier,
 )
 
+CONTENTS = (RECORDS, LEFT_OUT, COUNTS, CLASSIFIER, INVENTED, cache.PICTURES, cache.IMAGES)
 REASONS = tuple(dict.fromkeys(texts.FAULTS + cache.FAULTS))
 """Why a row of a reader is left out, beside the reader's own reasons."""
 KNOWN_BAD = "known_bad"
@@ -77,6 +77,7 @@ def curate_archive(
     classifier: str | Path | None = None,
     seed: int | None = None,
     strict: bool = False,
+    force: bool = False,
     spread: Spread = map,
 ) -> ArchiveCuration:
     """Make records, image cache, counts, ``left_out.parquet`` and ``classifier.json`` in ``out``.
@@ -87,65 +88,91 @@ def curate_archive(
     labeller calls normal and from those it does not. Other sets with text keep their sentences, and
     have prompts if a classifier is given that judges them.
 
-    A call that was stopped goes on where it was, and so does one with other data or settings:
-    only texts and pictures whose files have changed are read again. Results of an
-    earlier call are removed before new ones are made.
+    A call that was stopped goes on where it was. One in a finished folder reads only pictures again
+    whose files have changed; its results take the place of the earlier ones in one step when they
+    are whole, so that the disk holds both for a while. A call that fails leaves them as they were.
 
     Args:
         dataset: a name of ``READERS``.
         root: of the archive.
-        out: folder for the result, of this set alone.
+        out: folder for the result, new or empty or of an earlier call with the same settings;
+            outside of ``root`` and ``reports``.
         reports: root of the reports, if it is another.
-        classifier: of ``offclip.text.load_classifier``.
+        classifier: of ``offclip.text.load_classifier``; a file is copied into ``out``.
         seed: of the image that is drawn among several of a study. ``None``: that of ``out``, and 0
             for a new folder.
         strict: raise before records are written if an image is left out that is not known as bad;
-            ``left_out.parquet`` has all of them.
+            ``left_out.parquet`` has all of them, in the folder of unfinished work.
+        force: also take the place of curated records of another dataset, or with other settings.
         spread: shares out the reading of reports and images.
 
     Raises:
-        ValueError: an unknown dataset; strict, and something is left out; nothing is left; another
-            curation is at work in ``out``; or counts do not add up.
+        ValueError: an unknown dataset; ``out`` holds something else, or another curation is at work
+            there; strict, and something is left out; nothing is left; or counts do not add up.
         FileNotFoundError: a table of the archive is missing.
         OSError: ``out`` cannot be written.
     """
-    read, root, out = reader_of(dataset), Path(root), Path(out)
-    reports = Path(reports or root)
+    reader_of(dataset)
+    root, reports, out = Path(root), Path(reports or root), Path(out)
     for name, folder in (("root", root), ("reports", reports)):
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{name}: expected the folder of your copy of {dataset}, got {folder}"
             )
-    judge: SentenceClassifier | None = load_classifier(classifier) if classifier else None
-    with alone(out):
-        seed = seed_before(out, dataset) if seed is None else seed
-        rows, found = read(root, seed=seed)
-        remove_results(out)
-        rows = rows.assign(error="", width=0, height=0).reset_index(drop=True)
-        listed = np.flatnonzero(rows["reason"] == "")
-        if "report" in rows:
-            names = rows["report"].iloc[listed].tolist()
-            faults = write_texts(out / TEXTS, reports, names, spread=spread)
-            rows.loc[listed, ["reason", "error"]] = faults[["fault", "error"]].to_numpy()
-            _check_left(rows, root, out, strict)
-        sideways = _add_pictures(rows, listed, root, out, spread)
-        _check_left(rows, root, out, strict)
-        if judge is None and "report" in rows:
-            fitted = _fitted(_with_texts(rows.iloc[listed], out), rows)
-            fitted.save(out / CLASSIFIER)
-            judge = fitted
-        constant = {"dataset": dataset, "access": load_manifest(dataset).access}
-        parts = _with_texts(rows.iloc[listed], out)
-        made = Tally(_records(part, constant, judge) for part in parts)
-        write_record_parts(made, out / RECORDS)
-        if all((folder / INVENTED).is_file() for folder in (root, reports)):
-            shutil.copyfile(root / INVENTED, out / INVENTED)
-        shutil.rmtree(out / TEXTS, ignore_errors=True)
-        made_from = {"dataset": dataset, "root": str(root.absolute()), "seed": seed}
-        made_from |= {"reports": str(reports.absolute()), "classifier": str(classifier or "")}
-        counts = {**found, "sideways": sideways, **_counts(rows, made.splits)}
-        write_json(out / COUNTS, {"made_from": made_from, **counts})
+        separate(out, "out", **{name: folder})
+    settings = {name: str(path.resolve()) for name, path in (("root", root), ("reports", reports))}
+    settings["classifier"] = str(Path(classifier).resolve()) if classifier else ""
+    before = check(out, Mark(CURATED, dataset, settings), force=force)
+    same = before is not None and not before.differences(Mark(CURATED, dataset, settings))
+    if seed is None:
+        seed = before.settings["seed"] if before and same else 0
+    mark = Mark(CURATED, dataset, {**settings, "seed": seed}, CONTENTS)
+    judge = load_classifier(classifier) if classifier else None
+    with replaced(out, mark, force=force, resume=True) as work:
+        for name in (RECORDS, LEFT_OUT, COUNTS, CLASSIFIER, INVENTED):
+            (work / name).unlink(missing_ok=True)
+        if classifier and Path(classifier).is_file():
+            shutil.copyfile(classifier, work / CLASSIFIER)
+        earlier = out if same else None
+        counts = _curated(mark, judge, work, earlier, strict=strict, spread=spread)
     return ArchiveCuration(out, counts)
+
+
+def _curated(
+    mark: Mark,
+    judge: SentenceClassifier | None,
+    out: Path,
+    before: Path | None,
+    *,
+    strict: bool,
+    spread: Spread,
+) -> dict[str, Any]:
+    """Curate into ``out``; pictures of the earlier curation in ``before`` are used again."""
+    dataset, settings = mark.dataset, mark.settings
+    root, reports = Path(settings["root"]), Path(settings["reports"])
+    rows, found = READERS[dataset](root, seed=settings["seed"])
+    rows = rows.assign(error="", width=0, height=0).reset_index(drop=True)
+    listed = np.flatnonzero(rows["reason"] == "")
+    if "report" in rows:
+        names = rows["report"].iloc[listed].tolist()
+        faults = write_texts(out / TEXTS, reports, names, spread=spread)
+        rows.loc[listed, ["reason", "error"]] = faults[["fault", "error"]].to_numpy()
+        _check_left(rows, root, out, strict)
+    sideways = _add_pictures(rows, listed, root, out, before, spread)
+    _check_left(rows, root, out, strict)
+    if judge is None and "report" in rows:
+        judge = _fitted(_with_texts(rows.iloc[listed], out), rows)
+        judge.save(out / CLASSIFIER)
+    constant = {"dataset": dataset, "access": load_manifest(dataset).access}
+    parts = _with_texts(rows.iloc[listed], out)
+    made = Tally(_records(part, constant, judge) for part in parts)
+    write_record_parts(made, out / RECORDS)
+    if all((folder / INVENTED).is_file() for folder in (root, reports)):
+        shutil.copyfile(root / INVENTED, out / INVENTED)
+    shutil.rmtree(out / TEXTS, ignore_errors=True)
+    counts = {**found, "sideways": sideways, **_counts(rows, made.splits)}
+    write_json(out / COUNTS, {"made_from": {"dataset": dataset, **settings}, **counts})
+    return counts
 
 
 def reader_of(dataset: str) -> Reader:
@@ -164,7 +191,12 @@ def reader_of(dataset: str) -> Reader:
 
 
 def _add_pictures(
-    rows: pd.DataFrame, listed: np.ndarray, root: Path, out: Path, spread: Spread
+    rows: pd.DataFrame,
+    listed: np.ndarray,
+    root: Path,
+    out: Path,
+    before: Path | None,
+    spread: Spread,
 ) -> int:
     """Make the cache of all listed images, and write sizes, views and faults into the rows.
 
@@ -173,7 +205,8 @@ def _add_pictures(
     if not len(listed):
         return 0
     names = rows["image"].iloc[listed].tolist()
-    about = write_cache(out, root, names, spread=spread).images.set_axis(rows.index[listed])
+    made = write_cache(out, root, names, before=before, spread=spread)
+    about = made.images.set_axis(rows.index[listed])
     for name in ("width", "height"):
         rows.loc[listed, name] = about[name]
     unread = about.index[(rows.loc[listed, "reason"] == "") & (about["fault"] != "")]

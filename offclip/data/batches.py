@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,8 +10,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-import offclip.phantom
-from offclip.files import atomic_path, source_checksum
+from offclip.files import atomic_path
+from offclip.folders import Mark, claim
+from offclip.keys import code_version
 from offclip.phantom import Finding, render_many
 from offclip.squares import PictureRows
 
@@ -47,9 +47,11 @@ class PhantomImages:
         """Draw ``number`` of every study."""
         if self.folder is None:
             return self._render(number)
-        key = zlib.crc32(repr((self.ids, self.findings)).encode(), renderer_version())
-        path = self.folder / f"draws_{self.size}_{key:08x}_{number}.npy"
+        cases = zlib.crc32(repr((self.ids, self.findings)).encode())
+        key = f"{cases:08x}_{code_version('offclip.phantom.render')}"
+        path = self.folder / f"draws_{self.size}_{key}_{number}.npy"
         if not path.exists():
+            claim(self.folder, Mark("rendered images", contents=("draws_*.npy",)))
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, self._render(number))
         return np.load(path, mmap_mode="r")
@@ -59,12 +61,6 @@ class PhantomImages:
         return np.stack(
             [phantom.image for phantom in render_many(self.findings, seeds, size=self.size)]
         )
-
-
-@cache
-def renderer_version() -> int:
-    """Checksum of the renderer's source: draws kept by another version are not reused."""
-    return source_checksum(Path(offclip.phantom.__file__).parent.glob("*.py"))
 
 
 class CachedImages:

@@ -2,9 +2,9 @@
 
 ``pictures.npy`` (row, 256, 256; uint8) and ``images.parquet``, in the same order: ``image``,
 ``width`` and ``height`` of the file, ``view`` and ``sideways`` as its metadata has them, ``fault``
-and ``error``; and by what a row is known to be up to date: ``bytes`` and ``modified`` of the file,
-``code`` that read it, ``crc32`` of the picture. Any NumPy reads the first, any pandas the second;
-nothing is decoded when training starts.
+and ``error``; and by what a row is known to be up to date: ``fingerprint`` of the file, version of
+the ``code`` that read it, ``crc32`` of the picture. Any NumPy reads the first, any pandas the
+second; nothing is decoded when training starts.
 """
 
 import os
@@ -12,19 +12,19 @@ import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from offclip import squares
 from offclip.data.image_facts import image_facts
 from offclip.data.parts import Part, cut, rows_before
 from offclip.data.pictures import read_grey
 from offclip.data.spread import Spread
-from offclip.files import atomic_path, file_stamp, path_inside, source_checksum
+from offclip.files import atomic_path, path_inside
+from offclip.keys import code_version, fingerprint_inside
 from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
 PICTURES, IMAGES, PARTS = "pictures.npy", "images.parquet", "parts"
@@ -42,8 +42,8 @@ class ImageCache:
     Attributes:
         pictures: memory-mapped, (row, 256, 256) of uint8; black where a file could not be read.
         images: one row a picture: ``image``, ``width``, ``height``, ``view``, ``sideways``,
-            ``fault`` (of ``FAULTS``, or ""), ``error`` (the words for it), ``bytes``,
-            ``modified``, ``code``, ``crc32``.
+            ``fault`` (of ``FAULTS``, or ""), ``error`` (the words for it), ``fingerprint``,
+            ``code``, ``crc32``.
     """
 
     pictures: np.ndarray
@@ -96,19 +96,25 @@ class ImageCache:
 
 
 def write_cache(
-    folder: str | Path, root: str | Path, names: Sequence[str], *, spread: Spread = map
+    folder: str | Path,
+    root: str | Path,
+    names: Sequence[str],
+    *,
+    before: str | Path | None = None,
+    spread: Spread = map,
 ) -> ImageCache:
     """Read image files and keep them as 256-px squares.
 
     A file that cannot be read is a row with its ``error``, never one row less. Called again with
-    the same names, finished or not, only rows are read anew whose file has changed (by size and
-    time), could not be read, was read by other code, or whose picture is damaged. The bytes of
-    both files do not depend on who made which part.
+    the same names, finished or not, only rows are read again whose file has changed (by its
+    fingerprint), could not be read, was read by other code, or whose picture is damaged. The bytes
+    of both files do not depend on who made which part.
 
     Args:
         folder: for the cache; nobody else may write there.
         root: of the images; nothing outside it is opened.
         names: paths below ``root``, each once.
+        before: folder of an earlier cache of the same files, whose rows are copied.
         spread: shares out the parts.
 
     Raises:
@@ -122,6 +128,7 @@ def write_cache(
             "names: expected at least one, each once; got "
             + (f"{repeated[0]!r} more than once" if len(repeated) else "none")
         )
+    _copy(before, folder, names)
     _take_up(folder, names)
     _make_room(folder / UNFINISHED, len(names))
     for _ in spread(partial(_write_part, folder, root), cut(names, PART)):
@@ -133,6 +140,21 @@ def write_cache(
     _write_index(folder / IMAGES, images)
     shutil.rmtree(folder / PARTS)
     return ImageCache.read(folder)
+
+
+def _copy(before: str | Path | None, folder: Path, names: Sequence[str]) -> None:
+    """Start from a copy of an earlier cache of these names, where nothing was begun yet."""
+    if before is None or any((folder / name).exists() for name in (PICTURES, UNFINISHED)):
+        return
+    try:
+        earlier = ImageCache.read(before)
+    except (FileNotFoundError, ValueError):
+        return
+    if earlier.images["image"].tolist() == names:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (IMAGES, PICTURES):
+            with atomic_path(folder / name) as temporary:
+                shutil.copyfile(Path(before) / name, temporary)
 
 
 def _take_up(folder: Path, names: Sequence[str]) -> None:
@@ -176,7 +198,8 @@ def _write_part(folder: Path, root: Path, part: Part) -> None:
     pictures = np.array(np.load(array, mmap_mode="r")[start : start + len(names)])
     found, fresh = [], not before
     for row, name, old in zip(pictures, names, before or [{}] * len(names), strict=True):
-        known = {"image": name, **file_stamp(root / name), "code": code_version()}
+        fingerprint = fingerprint_inside(root, name)
+        known = {"image": name, "fingerprint": fingerprint, "code": code_version(__name__)}
         same = old and not old["fault"] and known.items() <= old.items()
         if same and old["crc32"] == zlib.crc32(row.tobytes()):
             found.append(old)
@@ -188,14 +211,6 @@ def _write_part(folder: Path, root: Path, part: Part) -> None:
         path.unlink(missing_ok=True)  # while it is written, nothing vouches for the array
         _put(array, start, pictures)
         _write_index(path, pd.DataFrame(found))
-
-
-@cache
-def code_version() -> int:
-    """Checksum of the code that makes pictures of files."""
-    here = Path(__file__).parent
-    reads = ("pictures.py", "dicom.py", *(path.name for path in here.glob("image_*.py")))
-    return source_checksum([*(here / name for name in reads), Path(str(squares.__file__))])
 
 
 def _put(path: Path, row: int, pictures: np.ndarray) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import sklearn
 
+from offclip.data.curation_folder import CLASSIFIER, COUNTS, CURATED, RECORDS
 from offclip.data.fetch import fetch
 from offclip.data.manifests import Manifest, load_manifest
 from offclip.data.openi import Report, ReportSet, content_digest, read_reports
@@ -28,6 +29,8 @@ from offclip.data.records import (
 )
 from offclip.data.splits import SPLITS, grouped_split
 from offclip.files import write_json
+from offclip.folders import Mark, check, replaced, separate
+from offclip.keys import code_version
 from offclip.phantom import findings_from_mesh, labels_from_mesh
 from offclip.text import (
     NgramClassifier,
@@ -62,6 +65,9 @@ def curate(
 ) -> Curation:
     """Make records.parquet, classifier.json and counts.json in ``out``; reuse them if unchanged.
 
+    They are used again for the same reports, manifest, seed and code only, and new ones take the
+    place of old ones in one step.
+
     A report is normal when its only MeSH annotation by people is "normal". Left out, and counted:
     ``malformed`` XML; ``empty`` (no findings and no impression); ``not_indexed`` ("No Indexing", or
     no annotation at all: neither normal nor abnormal is known); ``quality_only`` (annotated with
@@ -70,45 +76,59 @@ def curate(
     collection has no patient ids, so the study id stands for the patient.
 
     Args:
-        out: folder of the three files.
+        out: folder of the three files, new or empty or made by an earlier call.
         reports: archive or folder of reports, read as it is, without a checksum. ``None``: what
             ``out`` was made from, and for a new folder the fetched and verified ``openi_reports``.
         seed: of the split, at least 0. ``None``: that of ``out``, and 0 for a new folder.
-        force: curate again even when the saved result fits.
+        force: curate again even when the saved result fits, and in place of curated records of
+            another dataset, other reports or another seed.
 
     Raises:
-        ValueError: the reports cannot be read, no report is left, or counts do not add up.
+        ValueError: ``out`` holds something else, or was made with other reports or another seed;
+            the reports cannot be read, no report is left, or counts do not add up.
         offclip.data.fetch.SourceUnreachable: no source of the reports answered.
         OSError: ``out`` cannot be written; nothing half-written is left.
     """
-    out = Path(out)
-    manifest = load_manifest(DATASET)
-    before = {} if force else _saved_counts(out)
-    reports = before.get("reports") if reports is None else str(Path(reports).resolve())
-    seed = before.get("seed", 0) if seed is None else seed
-    path = Path(reports) if reports else fetch(manifest.derived_from)
-    fingerprint = _fingerprint(path, manifest, seed)
+    out, manifest = Path(out), load_manifest(DATASET)
+    given: dict[str, Any] = {}
+    if reports is not None:
+        given["reports"] = str(Path(reports).resolve())
+    if seed is not None:
+        given["seed"] = seed
+    before = check(out, Mark(CURATED, DATASET, given), force=force)
+    kept = before.settings if before and before.dataset == DATASET else {}
+    settings: dict[str, Any] = {"reports": "", "seed": 0, **kept, **given}
+    path = Path(settings["reports"]) if settings["reports"] else fetch(manifest.derived_from)
+    separate(out, "out", reports=path)
+    fingerprint = _fingerprint(path, manifest, settings["seed"])
     saved = None if force else _saved(out, fingerprint)
     if saved is not None:
         return saved
+    mark = Mark(CURATED, DATASET, settings, (RECORDS, CLASSIFIER, COUNTS))
+    with replaced(out, mark, force=force) as new:
+        made = _curated(path, manifest, {"fingerprint": fingerprint, **settings})
+        write_records(made.records, new / RECORDS)
+        made.classifier.save(new / CLASSIFIER)
+        write_json(new / COUNTS, made.counts)
+    return made
+
+
+def _curated(path: Path, manifest: Manifest, made_from: dict[str, Any]) -> Curation:
+    """Curate the reports at ``path``."""
     found = read_reports(path)
     table, counts = _rows(found)
     table["split"] = grouped_split(
         table["patient_id"].tolist(),
         table.pop("text").tolist(),
-        seed=seed,
+        seed=made_from["seed"],
         fractions=manifest.split.fractions,
         is_normal=table["is_normal"].tolist(),
     )
     classifier = fit_classifier(table[table["split"] == "train"])
     table["prompt_abnormal"] = probabilities(classifier, table["prompts"])
     records = validate_records(_ordered(table, manifest))
-    made_from = {"fingerprint": fingerprint, "reports": reports, "seed": seed}
     counts = {**made_from, **counts, "splits": _split_counts(records)}
     _check(counts, records)
-    write_records(records, out / "records.parquet")
-    classifier.save(out / "classifier.json")
-    write_json(out / "counts.json", counts)
     return Curation(records, counts, classifier)
 
 
@@ -248,32 +268,19 @@ def _check(counts: dict[str, Any], records: pd.DataFrame) -> None:
 
 def _fingerprint(path: Path, manifest: Manifest, seed: int) -> str:
     """Return a digest of all that the result depends on: reports, manifest, seed and code."""
-    package = Path(__file__).parent.parent
-    code = [*(package / "text").glob("*.py"), *(package / "data").glob("*.py")]
-    code += [package / "phantom" / name for name in ("findings.py", "mesh.py")]
-    code.sort()
     parts = [content_digest(path), repr(manifest), str(seed), sklearn.__version__]
-    parts += [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in code]
+    parts.append(code_version(__name__))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _saved_counts(out: Path) -> dict[str, Any]:
-    """Return the counts of the folder; empty when there are none, or they cannot be read."""
-    try:
-        counts = json.loads((out / "counts.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return counts if isinstance(counts, dict) else {}
 
 
 def _saved(out: Path, fingerprint: str) -> Curation | None:
     """Return the saved result when it is whole and was made from the same inputs."""
     try:
-        counts = _saved_counts(out)
+        counts = json.loads((out / COUNTS).read_text(encoding="utf-8"))
         if counts["fingerprint"] != fingerprint:
             return None
-        records = read_records(out / "records.parquet")
+        records = read_records(out / RECORDS)
         _check(counts, records)
-        return Curation(records, counts, NgramClassifier.load(out / "classifier.json"))
+        return Curation(records, counts, NgramClassifier.load(out / CLASSIFIER))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -13,10 +13,11 @@ import zipfile
 from pathlib import Path
 
 from offclip.data.download import download
-from offclip.data.fetch_set import fetch_set
+from offclip.data.fetch_set import FETCHED, fetch_set
 from offclip.data.manifests import Manifest, Source, load_manifest
 from offclip.data.openi import content_digest
 from offclip.files import atomic_path
+from offclip.folders import Mark, claim
 from offclip.text.destination import RESTRICTED_ACCESS
 
 PIP_SECONDS = 300
@@ -40,8 +41,8 @@ def fetch(name: str, *, local: str | Path | None = None, cache: str | Path | Non
 
     A path given by the caller, or in the manifest's environment variable, is checked and returned
     as it is. Else a file in the cache is checked and used again; else the sources are tried in
-    order, and the first that answers is checked and put into the cache atomically. Nothing of the
-    user's is removed; a damaged cached file is replaced.
+    order, and the first that answers is checked and put into the cache atomically. A damaged file
+    is replaced if it was fetched into this cache; nothing else is removed.
 
     Args:
         name: a manifest with sources or downloads.
@@ -76,6 +77,8 @@ def fetch(name: str, *, local: str | Path | None = None, cache: str | Path | Non
     target = cache_folder(cache) / manifest.name / manifest.file
     if target.is_file() and _is_verified(target, manifest):
         return target
+    contents = (manifest.file, f"{manifest.file}.*")
+    claim(target.parent, Mark(FETCHED, manifest.name, contents=contents))
     said: list[str] = []
     for source in manifest.sources:
         try:

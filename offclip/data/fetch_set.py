@@ -11,7 +11,10 @@ from offclip.data.download import Patience, download
 from offclip.data.manifests import Download, Manifest
 from offclip.data.unpack import ENDINGS, is_filled, unpack
 from offclip.files import write_json
+from offclip.folders import Mark, claim
 
+FETCHED = "fetched files"
+"""Purpose of the folder, in its mark; see ``offclip.folders``."""
 PAUSE = 2.0
 """Seconds between two files, so that no server is asked without a break."""
 
@@ -32,7 +35,7 @@ def fetch_set(
 
     Args:
         manifest: of an open set.
-        root: folder of the set.
+        root: folder of the set, new or empty or filled by an earlier call.
         report: takes lines about the progress.
         patience: with the servers.
 
@@ -46,6 +49,7 @@ def fetch_set(
         OSError: the disk is full.
     """
     root, patience = Path(root), patience or Patience()
+    claim(root, Mark(FETCHED, manifest.name, contents=_contents(root, manifest)))
     for number, each in enumerate(manifest.downloads):
         target, folder = root / each.file, _folder(root, each)
         if folder is not None and is_filled(folder) and not target.exists():
@@ -56,6 +60,15 @@ def fetch_set(
             report(f"{each.file}: unpacking")
             _unpack(each, target, folder)
     return root
+
+
+def _contents(root: Path, manifest: Manifest) -> tuple[str, ...]:
+    """What fetching leaves: the files, notes and parts of them, and what was unpacked."""
+    files = [each.file for each in manifest.downloads]
+    folders = [folder for each in manifest.downloads if (folder := _folder(root, each))]
+    names = [folder.relative_to(root).as_posix() for folder in folders]
+    unpacked = [f"{name}{end}/**" for name in names for end in ("", ".unpacking")]
+    return (*files, *(f"{name}.*" for name in files), *unpacked)
 
 
 def _folder(root: Path, each: Download) -> Path | None:

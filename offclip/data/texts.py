@@ -5,15 +5,15 @@ Imports ``offclip.text``, ``offclip.files`` and its neighbours.
 
 import stat
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-import offclip.text
 from offclip.data.parts import Part, cut, rows_before
 from offclip.data.spread import Spread
-from offclip.files import atomic_path, file_stamp, path_inside, source_checksum
+from offclip.files import atomic_path, path_inside
+from offclip.keys import code_version, fingerprint_inside
 from offclip.text import RulePrompter, image_text, report_prompts, split_sections
 
 PART = 2048  # reports of a part
@@ -32,8 +32,8 @@ def write_texts(
 ) -> pd.DataFrame:
     """Read reports and keep their sentences and prompts.
 
-    Called again, only reports are read anew that have changed (by size and time), could not be
-    read, or were read by other code.
+    Called again, only reports are read again that have changed (by their fingerprint), could not
+    be read, or were read by other code.
 
     Args:
         folder: for the parts; they are read with :func:`text_parts`.
@@ -69,7 +69,8 @@ def _write_part(folder: Path, root: Path, part: Part) -> list[tuple[str, str]]:
     path, prompter = _file(folder, start), RulePrompter()
     before, found = rows_before(path, "report", names), []
     for name, old in zip(names, before or [{}] * len(names), strict=True):
-        known = {"report": name, **file_stamp(root / name), "code": code_version()}
+        fingerprint = fingerprint_inside(root, name)
+        known = {"report": name, "fingerprint": fingerprint, "code": code_version(__name__)}
         if old and old["fault"] in LASTING and known.items() <= old.items():
             found.append(old)
             continue
@@ -79,13 +80,6 @@ def _write_part(folder: Path, root: Path, part: Part) -> list[tuple[str, str]]:
     with atomic_path(path) as temporary:
         pd.DataFrame(found).to_parquet(temporary, index=False)
     return [(each["fault"], each["error"]) for each in found]
-
-
-@cache
-def code_version() -> int:
-    """Checksum of the code that makes prompts of reports."""
-    text = Path(str(offclip.text.__file__)).parent
-    return source_checksum([*text.glob("*.py"), Path(__file__)])
 
 
 def _read(root: Path, name: str, prompter: RulePrompter) -> Reading:

@@ -2,8 +2,8 @@
 
 from offclip.evaluation.evidence import (
     Record,
+    check_record,
     commit_of_code,
-    config_hash,
     device_name,
     read_evidence,
     write_evidence,
@@ -26,6 +26,7 @@ from offclip.evaluation.protocol import (
     validation_metrics,
 )
 from offclip.evaluation.zero_shot import class_scores, score_table
+from offclip.keys import config_hash
 
 __all__ = [
     "Interval",
@@ -35,6 +36,7 @@ __all__ = [
     "auc",
     "bootstrap_auc",
     "bootstrap_pointing",
+    "check_record",
     "class_scores",
     "commit_of_code",
     "config_hash",

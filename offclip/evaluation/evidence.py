@@ -1,7 +1,6 @@
 """Evidence records: every number of the book, with what it takes to get it again."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import platform
@@ -14,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from offclip.files import write_text
+from offclip.files import check_target, write_text
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,9 @@ def write_evidence(path: str | Path, records: Iterable[Record]) -> Path:
     """Write records as a JSON list, floats rounded to 6 digits.
 
     Raises:
-        ValueError: a value is not finite.
+        ValueError: a value is not finite, or the file is there and holds no records.
     """
+    check_record(path)
     rows = []
     for record in records:
         if not math.isfinite(record.value):
@@ -81,6 +81,24 @@ def write_evidence(path: str | Path, records: Iterable[Record]) -> Path:
         rows.append(row)
     lines = ",\n".join(_compact(row) for row in rows)
     return write_text(path, f"[\n{lines}\n]\n")
+
+
+def check_record(path: str | Path) -> None:
+    """Refuse a file for evidence that holds something else, before anything is measured.
+
+    Raises:
+        ValueError: it does.
+        OSError: nothing can be written there.
+    """
+    check_target(path, ours=_is_evidence)
+
+
+def _is_evidence(path: Path) -> bool:
+    try:
+        read_evidence(path)
+    except (OSError, ValueError, TypeError):
+        return False
+    return True
 
 
 def _compact(row: Mapping[str, Any]) -> str:
@@ -108,12 +126,6 @@ def read_evidence(*paths: str | Path) -> pd.DataFrame:
                 raise ValueError(f"{path}: a record has missing or unknown fields {odd}")
         rows += records
     return pd.DataFrame(rows, columns=fields)
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Twelve hexadecimal digits that name a configuration."""
-    text = json.dumps(config, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def commit_of_code() -> str:

@@ -5,16 +5,22 @@ Nothing is pickled, so a folder from a stranger can be read without running thei
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from offclip.files import atomic_path, write_json
+from offclip.files import atomic_path, write_json, write_text
+from offclip.folders import Mark, replaced
 from offclip.models.config import ModelConfig
 from offclip.models.model import ImageTextModel, PairModel
 from offclip.models.published import PublishedCARZero
+
+SAVED = "saved model"
+"""Purpose of the folder, in its mark; see ``offclip.folders``."""
 
 
 def save_weights(path: str | Path, model: nn.Module) -> None:
@@ -58,17 +64,37 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def save_model(folder: str | Path, model: ImageTextModel) -> Path:
+def save_model(
+    folder: str | Path,
+    model: ImageTextModel,
+    *,
+    card: str = "",
+    dataset: str = "",
+    settings: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Path:
     """Write ``model.safetensors``, ``config.json`` and ``tokenizer/``; return the folder.
 
+    Args:
+        folder: new or empty, or of an earlier call with this dataset and settings, whose files are
+            replaced in one step.
+        model: with its tokenizer.
+        card: text of ``README.md``; "" for none.
+        dataset: that it was trained on, for the folder's mark.
+        settings: what else tells it from other models, likewise.
+        force: also replace a saved model of another dataset or with other settings.
+
     Raises:
-        ValueError: the model has no tokenizer.
+        ValueError: the model has no tokenizer, or the folder holds something else.
     """
-    folder = Path(folder)
-    save_tokenizer(folder, model)
-    save_weights(folder / "model.safetensors", model)
-    write_json(folder / "config.json", dataclasses.asdict(model.config))
-    return folder
+    mark = Mark(SAVED, dataset, dict(settings or {}), ("model.safetensors", "config.json"))
+    with replaced(folder, mark, force=force) as work:
+        save_tokenizer(work, model)
+        save_weights(work / "model.safetensors", model)
+        write_json(work / "config.json", dataclasses.asdict(model.config))
+        if card:
+            write_text(work / "README.md", card)
+    return Path(folder)
 
 
 def load_saved(folder: str | Path) -> PairModel:

@@ -7,10 +7,11 @@ findings, ``detector`` makes the image.
 
 from offclip.phantom.findings import Box, Finding
 from offclip.phantom.mesh import MeshReading, findings_from_mesh, labels_from_mesh
-from offclip.phantom.render import FINDINGS, Phantom, render, render_many
+from offclip.phantom.render import FINDINGS, RENDERING, Phantom, render, render_many
 
 __all__ = [
     "FINDINGS",
+    "RENDERING",
     "Box",
     "Finding",
     "MeshReading",

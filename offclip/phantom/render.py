@@ -14,6 +14,8 @@ from offclip.phantom.findings import Box, Finding
 from offclip.phantom.solids import FIELD_MM, make_grid
 
 SIZES = (32, 1024)
+RENDERING = 0x520CFA28
+"""Names what is rendered in the configuration of a run; another number whenever images change."""
 _PIXELS_TOGETHER = 32 * 64**2  # of the chests drawn at a time: what fits in a core's cache
 _BOX_LEVEL = 0.1  # a lesion's box holds every pixel above this part of its largest thickness
 

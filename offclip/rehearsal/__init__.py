@@ -7,12 +7,12 @@ a rehearsal says anything about the set. Imports ``data``, ``phantom`` and ``fil
 """
 
 import difflib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from offclip.data.curation_folder import INVENTED
+from offclip.files import write_text
+from offclip.folders import Mark, check, replaced
 from offclip.phantom.render import SIZES
 from offclip.rehearsal import chestx_det10, chexpert, mimic, ms_cxr, nih, openi, padchest, vindr
 
@@ -27,12 +27,20 @@ LAYOUTS: Mapping[str, Callable[..., None]] = {
     "ms_cxr": ms_cxr.write,
 }
 MARKER = INVENTED
+SYNTHETIC = "synthetic copy"
+"""Purpose of the folder, in its mark; see ``offclip.folders``."""
 LEAST = 20
 """Fewest studies: below, a split would be empty."""
 
 
 def rehearse(
-    dataset: str, root: str | Path, *, studies: int = 60, seed: int = 0, size: int = 256
+    dataset: str,
+    root: str | Path,
+    *,
+    studies: int = 60,
+    seed: int = 0,
+    size: int = 256,
+    force: bool = False,
 ) -> Path:
     """Write a rehearsal of ``dataset`` and return its folder.
 
@@ -46,6 +54,7 @@ def rehearse(
         studies: how many, at least 20; sets without studies have so many images.
         seed: of labels, words and pictures.
         size: longer side of the pictures in pixels, 32 to 1024.
+        force: also write a copy again that an earlier call wrote; files that it did not write stay.
 
     Raises:
         ValueError: an unknown set (the nearest name is given), too few studies, a size out of
@@ -63,15 +72,15 @@ def rehearse(
             f"expected at least {LEAST} studies, a size from {SIZES[0]} to {SIZES[1]} and a seed "
             f"from 0 on; got studies={studies}, size={size}, seed={seed}"
         )
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ValueError(f"{root}: expected an empty folder, or none; give another one")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as folder:
-        whole = Path(folder) / "whole"
-        whole.mkdir()
+    mark = Mark(SYNTHETIC, dataset, {"studies": studies, "seed": seed, "size": size})
+    if not force and check(root, mark) is not None:
+        raise ValueError(
+            f"{root}: expected an empty folder, or none, got a {mark.title}; give another one, or "
+            "--force to write it again"
+        )
+    with replaced(root, mark, force=force) as whole:
         LAYOUTS[dataset](whole, studies=studies, seed=seed, size=size)
-        (whole / MARKER).write_text(about(dataset, studies, seed, size), encoding="utf-8")
-        os.replace(whole, root)
+        write_text(whole / MARKER, about(dataset, studies, seed, size))
     return root
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offclip.evaluation import Record
-from offclip.files import write_text
+from offclip.folders import Mark, check
 from offclip.models import ImageTextModel, save_model
+from offclip.models.saved import SAVED
 from offclip.study.evidence import measure_run, run_records
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, load_model
@@ -30,14 +31,21 @@ def best_run(runs: Sequence[Run]) -> Run:
     return max(runs, key=_validation)
 
 
-def export(run: Run, material: Material, folder: str | Path) -> Path:
+def export(run: Run, material: Material, folder: str | Path, *, force: bool = False) -> Path:
     """Write the run's best weights, configuration, tokenizer and a model card; return the folder.
 
     ``offclip.models.load_model`` reads it. The card's numbers are measured here, on test.
 
+    Args:
+        run: finished.
+        material: that it was trained on.
+        folder: new or empty, or of an earlier export of this run.
+        force: also replace the export of another run.
+
     Raises:
-        ValueError: the run is not one of the embedded default; whether a model that has seen
-            patients may be passed on is for their data's licence to say.
+        ValueError: the folder holds something else; or the run is not one of the embedded default:
+            whether a model that has seen patients may be passed on is for their data's licence to
+            say.
     """
     model = load_model(run)
     if material.dataset != DATASET or not isinstance(model, ImageTextModel):
@@ -45,10 +53,12 @@ def export(run: Run, material: Material, folder: str | Path) -> Path:
             f"export: the card is written for small models of {DATASET}, got {run.config.name!r} "
             f"on {material.dataset}; offclip.models.save_weights writes the weights alone"
         )
-    path = save_model(folder, model)
-    records = run_records(measure_run(run, material, "test"))
-    write_text(path / "README.md", model_card(run, records))
-    return path
+    settings = {
+        "variant": run.config.name, "seed": run.config.train.seed, "config": run.about["config"],
+    }  # fmt: skip
+    check(folder, Mark(SAVED, DATASET, settings), force=force)  # before anything is measured
+    card = model_card(run, run_records(measure_run(run, material, "test")))
+    return save_model(folder, model, card=card, dataset=DATASET, settings=settings, force=force)
 
 
 def model_card(run: Run, records: Sequence[Record]) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.evaluation import Record, config_hash
+from offclip.evaluation import Record
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
+from offclip.folders import Mark, claim, separate
+from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
 from offclip.study.external_cases import Cases, Options, cases_of, check_missing
 from offclip.study.external_corrected import Corrected, Units, measure_units, units_of
@@ -22,7 +24,14 @@ from offclip.study.external_records import (
     published_records,
     side_by_side,
 )
-from offclip.study.external_scores import Scored, Scorer, score_digest, score_images
+from offclip.study.external_scores import (
+    CONTENTS,
+    SCORED,
+    Scored,
+    Scorer,
+    score_digest,
+    score_images,
+)
 from offclip.study.external_sets import PUBLISHED, CorrectedSet, corrected_set
 
 SCORES = "runs/scores"
@@ -65,7 +74,9 @@ class _Copy:
         self, scorer: Scorer, prompts: Sequence[str], names: Sequence[str]
     ) -> tuple[Scored, Path]:
         """Scores of these images, and their folder; stops where one is missing."""
-        here = self.folder / f"{self.dataset}-{score_digest(scorer, prompts)}"
+        settings = {"root": str(self.root.resolve()), "scorer": score_digest(scorer, prompts)}
+        here = self.folder / f"{self.dataset}-{config_hash(settings)}"
+        claim(here, Mark(SCORED, self.dataset, settings, CONTENTS))
         found = score_images(scorer, prompts, self.root, names, here, report=self.report)
         check_missing(found.refused, len(names), self.options)
         return found, here
@@ -92,8 +103,9 @@ def evaluate_published_set(
 ) -> Evaluation:
     """Evaluate a model on a user's copy of a published set.
 
-    Scores are kept in ``folder/<dataset>-<hash of model and prompts>``: an interrupted call goes
-    on, and another one with other options scores nothing twice.
+    Scores are kept in ``folder/<dataset>-<hash of model, prompts and root>``: an interrupted call
+    goes on, another one with other options scores nothing twice, and two copies of a set share
+    nothing.
 
     Args:
         dataset: a name of ``offclip.data.readers.READERS``.
@@ -101,7 +113,7 @@ def evaluate_published_set(
         scorer: the model, and how it sees files.
         name: how evidence names the model.
         options: default: both protocols, nothing missing.
-        folder: for score tables; private.
+        folder: for score tables; private, and outside of ``root``.
         report: gets a line a part of the images.
 
     Raises:
@@ -112,12 +124,14 @@ def evaluate_published_set(
     options = options or Options()
     asked = corrected_set(dataset, min_positives=options.min_positives)
     rules = PUBLISHED.get(dataset)
+    separate(folder, "scores", root=root)
     copy = _Copy(dataset, Path(root), Path(folder), options, report)
     cases = cases_of(dataset, root, options)
     own = rules.prompts(cases.test).values() if rules else ()
-    scored, here = copy.score(scorer, list(dict.fromkeys([*asked.prompts, *own])), cases.names)
+    prompts = list(dict.fromkeys([*asked.prompts, *own]))
+    scored, here = copy.score(scorer, prompts, cases.names)
     head = "cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention"
-    config = config_hash({"scores": here.name, **asdict(options)})
+    config = config_hash({"scores": score_digest(scorer, prompts), **asdict(options)})
     origin = Origin(dataset, name, head, config, scored.minutes)
     parts: dict[str, _Part] = {}
     if rules and options.protocol != "corrected":

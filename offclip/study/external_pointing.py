@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from offclip.data.pictures import boxes_in_square
-from offclip.evaluation import attention_maps, bootstrap_pointing, config_hash, pointing_game
+from offclip.evaluation import attention_maps, bootstrap_pointing, pointing_game
 from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.metrics import patient_weights
 from offclip.evaluation.zero_shot import positive_prompt
 from offclip.files import atomic_path
+from offclip.keys import code_version, config_hash, fingerprint_inside
 from offclip.study.external_corrected import Corrected
 from offclip.study.external_scores import Scored, Scorer
 
@@ -64,6 +65,8 @@ def point(
 ) -> pd.DataFrame:
     """Hit or miss for each image and class with a box, kept in ``folder`` for the next call.
 
+    Kept hits are used for the same prompts, boxes, image files and code.
+
     Args:
         scorer: its model needs the cross-attention head.
         phrases: class → the words after "there is"; boxes of other labels are not asked for.
@@ -73,10 +76,16 @@ def point(
         folder: of the scores.
     """
     boxes = boxes_seen(rows, scored.images, scorer)
-    path = Path(folder) / f"pointing-{config_hash({'phrases': phrases, 'boxes': boxes})}.parquet"
+    names, prompts = list(rows["image"]), [positive_prompt(each) for each in phrases.values()]
+    inputs = {
+        "phrases": phrases,
+        "boxes": boxes,
+        "images": {name: fingerprint_inside(Path(root), name) for name in names},
+        "code": code_version(__name__),
+    }
+    path = Path(folder) / f"pointing-{config_hash(inputs)}.parquet"
     if path.is_file():
         return pd.read_parquet(path)
-    names, prompts = list(rows["image"]), [positive_prompt(each) for each in phrases.values()]
     maps = attention_maps(scorer.model, scorer.pictures(root, names), prompts)
     side = scorer.model.picture_size - 2 * scorer.model.margin
     hits = pointing_game(maps, names, list(phrases), boxes, side)

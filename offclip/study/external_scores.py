@@ -18,7 +18,9 @@ from offclip.data.pictures import read_grey, square_picture
 from offclip.data.spread import Spread
 from offclip.evaluation.picture_files import FilePictures, Square
 from offclip.evaluation.zero_shot import prompt_features, scores_of
-from offclip.files import atomic_path, file_stamp, path_inside, remove_parts, source_checksum
+from offclip.files import atomic_path, path_inside, remove_parts
+from offclip.folders import Mark, claim
+from offclip.keys import code_version, fingerprint_inside
 from offclip.models import PairModel, PublishedCARZero
 from offclip.squares import published_square
 
@@ -26,8 +28,10 @@ SCORES, IMAGES, PARTS = "scores.parquet", "images.parquet", "parts"
 PART = 1024  # images of a part: what is lost at most when the scoring is cut off
 PIXELS = ("window", "max")
 """How DICOM values become grey: as a viewer shows them, or published, divided by their maximum."""
-_FACTS = ["width", "height", "bytes", "modified", "seconds"]
-_PACKAGE = Path(__file__).parents[1]
+SCORED = "scores of single images"
+"""Purpose of the folder, in its mark; see ``offclip.folders``."""
+CONTENTS = (SCORES, IMAGES, f"{PARTS}/*", "pointing-*.parquet")
+_FACTS = ["width", "height", "fingerprint", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,7 @@ def score_digest(scorer: Scorer, prompts: Sequence[str]) -> str:
         whole.update(f"{prompt} {ids}".encode())
     probe = np.arange(256 * 192, dtype=np.uint32).reshape(256, 192) % 251
     whole.update(scorer.square(probe.astype(np.uint8)).tobytes())
-    parts = ("data", "models", "models/published")
-    code = [source_checksum((_PACKAGE / name).glob("*.py")) for name in parts]
-    whole.update(f"{type(model).__name__} {scorer.pixels} {code}".encode())
+    whole.update(f"{type(model).__name__} {scorer.pixels} {code_version(__name__)}".encode())
     return whole.hexdigest()[:12]
 
 
@@ -120,21 +122,23 @@ def score_images(
     """Score every image with every prompt; texts are encoded once, finished images stay.
 
     Only what has no scores yet is read: images that could not be read before, and those whose file
-    has another size or time now. Memory holds a batch of pictures, and the scores.
+    has another fingerprint now. Memory holds a batch of pictures, and the scores.
 
     Args:
         scorer: its model is put into eval mode.
         prompts: names of the columns.
         root: of the images; nothing outside it is opened.
         names: paths below ``root``.
-        folder: for ``scores.parquet`` and ``images.parquet``; its name should tell the model, see
-            :func:`score_digest`.
+        folder: for ``scores.parquet`` and ``images.parquet`` of this root and one model (its name
+            should tell which, see :func:`score_digest`).
         report: gets a line a part.
 
     Raises:
-        ValueError: a name is there twice, or the tokenizer knows no word of a prompt.
+        ValueError: a name is there twice, the tokenizer knows no word of a prompt, or ``folder``
+            holds something else or the scores of another root.
     """
     root, folder, names = Path(root), Path(folder), list(names)
+    claim(folder, Mark(SCORED, settings={"root": str(root.resolve())}, contents=CONTENTS))
     if len(set(names)) != len(names):
         raise ValueError("names: expected each image once; the reader gives some of them twice")
     known = _current(_kept(folder, list(prompts)), root)
@@ -145,10 +149,11 @@ def score_images(
         texts = prompt_features(scorer.model, prompts)
         number = 1 + max((int(p.stem) for p in (folder / PARTS).glob("*.parquet")), default=-1)
         for start in range(0, len(waiting), PART):
-            begun = time.perf_counter()
-            pictures = scorer.pictures(root, waiting[start : start + PART])
+            begun, own = time.perf_counter(), waiting[start : start + PART]
+            fingerprints = {name: fingerprint_inside(root, name) for name in own}  # before reading
+            pictures = scorer.pictures(root, own)
             scores = scores_of(scorer.model, pictures, texts, batch_size=scorer.batch_size)
-            part = _part(pictures, scores.numpy(), list(prompts), root, begun)
+            part = _part(pictures, scores.numpy(), list(prompts), fingerprints, begun)
             refused |= pictures.refused
             _write(part, folder / PARTS / f"{number + start // PART:06d}.parquet")
             if report:
@@ -163,15 +168,18 @@ def score_images(
 
 
 def _part(
-    pictures: FilePictures, scores: np.ndarray, prompts: list[str], root: Path, begun: float
+    pictures: FilePictures,
+    scores: np.ndarray,
+    prompts: list[str],
+    fingerprints: dict[str, str],
+    begun: float,
 ) -> pd.DataFrame:
     table = pd.DataFrame(scores, index=pictures.names, columns=prompts)
     table = table.loc[[name for name in pictures.names if name not in pictures.refused]]
     sizes = [pictures.sizes[name] for name in table.index]
-    stamps = [tuple(file_stamp(root / name).values()) for name in table.index]
+    table["fingerprint"] = [fingerprints[name] for name in table.index]
     seconds = (time.perf_counter() - begun) / max(len(table), 1)
     table["width"], table["height"] = zip(*sizes, strict=True) if sizes else ((), ())
-    table["bytes"], table["modified"] = zip(*stamps, strict=True) if stamps else ((), ())
     return table.assign(seconds=seconds)
 
 
@@ -199,11 +207,8 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _current(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Rows whose file is as it was when it was scored."""
-    same = [
-        file_stamp(root / name) == {"bytes": size, "modified": time}
-        for name, size, time in zip(rows.index, rows["bytes"], rows["modified"], strict=True)
-    ]
-    return rows[np.array(same, dtype=bool)]
+    same = [fingerprint_inside(root, str(name)) for name in rows.index] == rows["fingerprint"]
+    return rows[same]
 
 
 def _finish(rows: pd.DataFrame, folder: Path) -> None:

@@ -9,16 +9,17 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from offclip.data.batches import CachedImages, PhantomImages, renderer_version
-from offclip.data.cache import PICTURES, ImageCache
+from offclip.data.batches import CachedImages, PhantomImages
+from offclip.data.cache import ImageCache
 from offclip.data.curate import curate
-from offclip.data.curation_folder import check_finished
+from offclip.data.curation_folder import CURATED, RECORDS
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import boxes_in_square
 from offclip.data.records import findings_of, read_records
 from offclip.data.splits import SPLITS
 from offclip.evaluation import Protocol
-from offclip.phantom import render_many
+from offclip.folders import read_mark
+from offclip.phantom import RENDERING, render_many
 from offclip.text import FilterPolicy, filter_prompts
 
 DATASET = "openi_phantom"
@@ -58,9 +59,9 @@ class Material:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the records and the renderer: runs on other data do not share a folder."""
+        """Names the records and the rendering: runs on other data do not share a folder."""
         content = self.records.to_json(orient="records").encode()
-        return hashlib.sha256(content + renderer_version().to_bytes(4)).hexdigest()[:12]
+        return hashlib.sha256(content + RENDERING.to_bytes(4)).hexdigest()[:12]
 
     def budget(self, epochs: int, batch_size: int) -> dict[str, int]:
         """Settings of :func:`run_config` for so many passes over the drawable training cases.
@@ -99,12 +100,14 @@ class CachedMaterial(Material):
         """Open ``records.parquet`` and the image cache of a folder that curation made.
 
         Raises:
-            ValueError: one of them is missing, damaged or of several datasets.
+            ValueError: the records are missing, damaged or of several datasets.
+            FileNotFoundError: the image cache is missing.
         """
-        records = read_records(Path(folder) / "records.parquet")
+        records = read_records(Path(folder) / RECORDS)
         names = sorted(records["dataset"].unique())
         if len(names) != 1:
             raise ValueError(f"{folder}: expected the records of one dataset, got {names}")
+        ImageCache.read(folder)
         return cls(records, Path(folder))
 
     @property
@@ -141,17 +144,18 @@ class CachedMaterial(Material):
 
 
 def material_of(data: str | Path, out: str | Path) -> Material:
-    """What a folder of curated data holds: image files in a cache, or else reports to draw from.
+    """What a folder of curated data holds: image files in a cache, or reports to render from.
 
     Args:
-        data: the folder; one without an image cache becomes (or is) the embedded default.
-        out: of the runs, where draws are kept.
+        data: the folder; one that is new or empty becomes the embedded default.
+        out: of the runs, where rendered images are kept.
 
     Raises:
-        ValueError: a curation of image files was begun there and not finished.
+        ValueError: the folder holds something else, or a curation that is not finished.
+        FileNotFoundError: its image cache was removed.
     """
-    check_finished(data)
-    if (Path(data) / PICTURES).exists():
+    mark = read_mark(data)
+    if mark is not None and mark.purpose == CURATED and mark.dataset != DATASET:
         return CachedMaterial.read(data)
     return Material(curate(data).records, Path(out) / "draws")
 

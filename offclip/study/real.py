@@ -4,8 +4,9 @@ Small sets are too small to be split once. Each image is scored by a model that 
 nor another image of its patient, and the scores of all folds are measured together.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,12 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path
+from offclip.folders import Mark, claim
+from offclip.keys import code_version, config_hash
 from offclip.models import PairModel
 from offclip.study.material import training_texts
 from offclip.study.run import Run, load_model
-from offclip.study.start import build_model
+from offclip.study.start import build_model, digest
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
 from offclip.training import train
@@ -88,6 +91,9 @@ def cross_fit(
 ) -> CrossFitted:
     """Train a model for each fold and score the fold with it; finished folds are read, not redone.
 
+    They are kept by all that decides them: images, records, protocol, tokenizer, first weights,
+    configuration, number of folds and code (:func:`cross_fit_key`).
+
     Fold k is tested, fold k + 1 chooses the checkpoint, the rest is learned from. The scales of two
     models differ, so each prompt's scores have mean 0 and deviation 1 within a fold.
 
@@ -95,15 +101,19 @@ def cross_fit(
         real: images and text.
         config: of the runs; its seed also draws the folds.
         tokenizer: the same for all variants; that of ``start`` if given.
-        folder: for the folds' runs.
+        folder: for the folds' runs, in a folder of their own below it.
         folds: at least 3.
         start: a phantom run whose weights are the first ones; default: none.
         report: gets one line a validation.
     """
     fold = folds_of(real.records, folds, seed=config.train.seed)
+    key = cross_fit_key(real, config, tokenizer, folds=folds, start=start)
+    whole = Path(folder) / f"{config.variant}-{config.train.seed}-{key}"
+    settings = {"variant": config.name, "seed": config.train.seed, "folds": folds, "key": key}
+    claim(whole, Mark("cross-fitted folds", contents=("fold_*/*",), settings=settings))
     parts = []
     for k in range(folds):
-        here = Path(folder) / f"fold_{k}"
+        here = whole / f"fold_{k}"
         if not (here / "hits.parquet").exists():
             rows = [np.flatnonzero(fold == k), np.flatnonzero(fold == (k + 1) % folds)]
             rest = np.setdiff1d(np.arange(len(fold)), np.concatenate(rows))
@@ -116,6 +126,28 @@ def cross_fit(
         parts.append(((scores - scores.mean()) / scores.std(), hits))
     scores, hits = (pd.concat(each) for each in zip(*parts, strict=True))
     return CrossFitted(scores.loc[real.records["study_id"]], hits.reset_index(drop=True))
+
+
+def cross_fit_key(
+    real: RealSet,
+    config: RunConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    folds: int,
+    start: Run | None = None,
+) -> str:
+    """Names everything that decides the outcome of :func:`cross_fit`."""
+    pictures = real.pictures.pictures
+    return config_hash({
+        "config": asdict(config),
+        "folds": folds,
+        "records": real.records.to_json(orient="records"),
+        "pictures": [pictures.shape, hashlib.sha256(pictures.tobytes()).hexdigest()],
+        "protocol": [asdict(real.asked), real.boxed],
+        "tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "start": digest(str(start.folder / "best.safetensors")) if start else "",
+        "code": code_version(__name__),
+    })  # fmt: skip
 
 
 def _fit(

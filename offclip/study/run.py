@@ -19,7 +19,6 @@ from offclip.evaluation import (
     Protocol,
     attention_maps,
     commit_of_code,
-    config_hash,
     device_name,
     pointing_game,
     score_table,
@@ -28,16 +27,19 @@ from offclip.evaluation import (
 from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
+from offclip.folders import Mark, claim
+from offclip.keys import code_version, config_hash
 from offclip.models import PairModel, load_weights, save_tokenizer
 from offclip.study.material import Material, training_texts
 from offclip.study.start import digest, new_model, trained_model
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
-from offclip.training import Augmentation, TrainResult, augment, train
+from offclip.training import FILES, RUN, Augmentation, TrainResult, augment, train
 from offclip.training.distributed import process_state
 from offclip.training.watch import Watch
 
 SPLITS = ("validation", "test")
+_FILES = (*FILES, "scores_*.parquet", "pointing.parquet", "run.json", "tokenizer/*")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ LATER = {"studies_kept", "normals_kept", "augment", "init", "tokenizer", "accumu
 
 
 def run_hash(config: RunConfig, material: Material) -> str:
-    """Names everything that decides the outcome of a run: configuration, records and renderer.
+    """Names what a run was set up with: configuration, records and rendering.
 
     First weights and tokenizer count by what is in their files, not by where these lie.
     """
@@ -92,14 +94,39 @@ def _told(config: Any) -> dict[str, Any]:
     return told
 
 
+def run_version(material: Material) -> str:
+    """Names what else decides the outcome: the code, and the prompts that are scored."""
+    return config_hash({"code": code_version(__name__), "prompts": repr(material.asked)})
+
+
 def run_folder(out: str | Path, config: RunConfig, material: Material) -> Path:
-    """The folder of a run: its names, and a hash of everything else."""
+    """The folder of a run: its names, a hash of everything else, and the version of the code."""
     name = f"{config.variant}-{config.model.head}-{config.train.seed}"
-    return Path(out) / f"{name}-{run_hash(config, material)}"
+    return Path(out) / f"{name}-{run_hash(config, material)}-{run_version(material)}"
+
+
+def _claim(folder: Path, config: RunConfig, material: Material) -> None:
+    settings = {
+        "variant": config.name,
+        "seed": config.train.seed,
+        "config": run_hash(config, material),
+        "version": run_version(material),
+    }
+    claim(folder, Mark(RUN, material.dataset, settings, _FILES))
+
+
+def of_other_code(folder: Path) -> list[str]:
+    """Finished runs of the same configuration whose code or prompts were others."""
+    same = folder.name.rpartition("-")[0]
+    return sorted(
+        path.parent.name
+        for path in folder.parent.glob(f"{same}-*/run.json")
+        if path.parent != folder
+    )
 
 
 def finished_run(out: str | Path, config: RunConfig, material: Material) -> Run | None:
-    """The run if it is finished, else None."""
+    """The run if it is finished by the code as it is now, else None."""
     folder = run_folder(out, config, material)
     if not (folder / "run.json").exists():
         return None
@@ -116,13 +143,21 @@ def run(
 ) -> Run:
     """Train and score; a finished run is returned, an interrupted one goes on.
 
-    With several processes all of them train, and the first one scores.
+    A run that other code finished stays where it is, is reported, and is not returned. With several
+    processes all of them train, and the first one scores.
+
+    Raises:
+        ValueError: the folder of the run holds something else.
     """
     done = finished_run(out, config, material)
     if done:
         return done
     started = time.perf_counter()
     folder, asked = run_folder(out, config, material), material.asked
+    with process_state().main_process_first():
+        _claim(folder, config, material)
+    if report and process_state().is_main_process and (others := of_other_code(folder)):
+        report(f"{others[-1]} was finished by other code or for other prompts; training again")
     trained = _trained(config, material, folder, asked, report, watch)
     processes = process_state()
     if processes.is_main_process:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from offclip.files import remove_parts, write_json
+from offclip.folders import Mark, claim
 from offclip.models import PairModel, load_weights, save_weights
 from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
@@ -35,6 +36,17 @@ from offclip.training.watch import Watch, memory_gib
 Batch = Mapping[str, Any]
 Prepare = Callable[[Tensor], Tensor]
 Validate = Callable[[PairModel], dict[str, float]]
+RUN = "training run"
+"""Purpose of the folder, in its mark; see ``offclip.folders``."""
+FILES = (
+    "config.json",
+    "log.jsonl",
+    "best.safetensors",
+    "*.pt",
+    "not_finite_*.json",
+    "tensorboard/*",
+)
+"""What training writes into it."""
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
 
@@ -99,15 +111,16 @@ def train(
         batches: of every epoch.
         validate: called with the model in eval mode without gradients; gives ``config.select``.
         config: every setting.
-        folder: for checkpoints and log; written atomically.
+        folder: for checkpoints and log, new or empty or of this run; written atomically.
         prepare: from the ``images`` of a batch to the model's input, on the device and with the
             random numbers of the step; default: they are the input already.
         report: gets one line a validation, for example ``print``.
         watch: gets the facts of each step, see ``offclip.training.progress_bar``.
 
     Raises:
-        ValueError: ``folder`` holds a run of another configuration, an epoch has no batch, the
-            batch cannot be shared out evenly, or validation does not give ``config.select``.
+        ValueError: ``folder`` holds something else or a run of another configuration, an epoch has
+            no batch, the batch cannot be shared out evenly, or validation does not give
+            ``config.select``.
         FloatingPointError: the loss is not finite; ``not_finite_<process>.json`` has the studies.
         MemoryError: the memory is too small; the message says what to lower.
     """
@@ -116,6 +129,7 @@ def train(
     _check_share(config, accelerator)
     folder, first = Path(folder), accelerator.is_main_process
     with accelerator.main_process_first():
+        claim(folder, Mark(RUN, contents=FILES))
         write_config(folder, model, config)
         if first:
             remove_parts(folder)

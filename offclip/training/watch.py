@@ -3,6 +3,7 @@
 import resource
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -57,6 +58,8 @@ def progress_bar(config: TrainConfig) -> Watch:
 def tensorboard(folder: str | Path) -> Watch:
     """Curves of every term and metric in ``folder/tensorboard``; needs the package tensorboardX.
 
+    Nothing is written before the first step, when the folder is known to be the run's own.
+
     Raises:
         ModuleNotFoundError: it is not installed.
     """
@@ -66,9 +69,10 @@ def tensorboard(folder: str | Path) -> Watch:
         raise ModuleNotFoundError(
             "tensorboard: needs the package tensorboardX; pip install 'offclip[train]'"
         ) from error
-    writer = SummaryWriter(str(Path(folder) / "tensorboard"))
+    open_writer = cache(lambda: SummaryWriter(str(Path(folder) / "tensorboard")))
 
     def watch(step: int, facts: Mapping[str, float]) -> None:
+        writer = open_writer()
         for name, value in facts.items():
             writer.add_scalar(name, value, step)
         writer.flush()

@@ -19,6 +19,7 @@ from offclip.data.pictures import read_grey
 from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
 from offclip.data.spread import spread
+from offclip.folders import WORK
 from offclip.squares import published_square
 from offclip.study import material_of
 from offclip.text import report_prompts
@@ -118,7 +119,7 @@ def test_records_cache_and_counts(root, tmp_path):
         "mimic_cxr", root, tmp_path / "again", classifier=out / "classifier.json"
     )
     assert again.records.equals(made.records)
-    assert not (tmp_path / "again" / "classifier.json").exists()
+    assert contents(tmp_path / "again")["classifier.json"] == contents(out)["classifier.json"]
 
 
 def test_what_is_left_out_is_named_and_counted(root, tmp_path):
@@ -149,7 +150,7 @@ def test_what_is_left_out_is_named_and_counted(root, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_a_killed_worker_costs_nothing_but_time(root, tmp_path, monkeypatch):
@@ -197,9 +198,9 @@ def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
     for module, finished in ((texts, "texts/*.parquet"), (cache, "parts/*.parquet")):
         with pytest.raises(KeyboardInterrupt):
             curate_archive("mimic_cxr", root, out, spread=stopped_in(module))
-        assert len(list(out.glob(finished))) >= 5
+        assert len(list((out / WORK).glob(finished))) >= 5
     assert not (out / "records.parquet").exists()
-    with pytest.raises(ValueError, match="expected finished records, got what a curation left"):
+    with pytest.raises(ValueError, match="got unfinished curated records of mimic_cxr"):
         material_of(out, tmp_path / "runs")
     read = []
     monkeypatch.setattr(cache, "read_grey", lambda path: read.append(path) or read_grey(path))
@@ -222,12 +223,14 @@ def test_repaired_reports_and_another_folder_of_reports_are_read(root, tmp_path)
         curate_archive("mimic_cxr", root, out, reports=reports)
     content = lost.read_text()
     lost.unlink()
-    with pytest.raises(ValueError, match="strict: 1 images would be left out .*'no_report': 1"):
+    with pytest.raises(ValueError, match="got unfinished curated records .*: reports '.*', now '"):
         curate_archive("mimic_cxr", root, out, strict=True)
-    left_out = pd.read_parquet(out / "left_out.parquet")
+    with pytest.raises(ValueError, match="strict: 1 images would be left out .*'no_report': 1"):
+        curate_archive("mimic_cxr", root, out, strict=True, force=True)
+    left_out = pd.read_parquet(out / WORK / "left_out.parquet")
     assert left_out["study_id"].tolist() == ["88000010"]
     assert "No such file" in left_out["error"][0]
-    assert not (out / "pictures.npy").exists()  # found out before pictures were read
+    assert not (out / WORK / "pictures.npy").exists()  # found out before pictures were read
     lost.write_text(content)
     assert curate_archive("mimic_cxr", root, out, strict=True).counts["kept"] == 120
 
@@ -239,7 +242,7 @@ def test_a_pipe_in_place_of_a_report_is_no_text(root, tmp_path):
     assert curate_archive("mimic_cxr", root, tmp_path / "out").counts["not_text"] == 1
 
 
-def test_what_failed_leaves_nothing_that_looks_finished(root, tmp_path, monkeypatch):
+def test_what_failed_changes_nothing(root, tmp_path):
     out = tmp_path / "out"
     first = curate_archive("mimic_cxr", root, out, seed=3)
     assert first.counts["listed"] == 120
@@ -247,20 +250,25 @@ def test_what_failed_leaves_nothing_that_looks_finished(root, tmp_path, monkeypa
     assert about["seed"] == 3 and about["dataset"] == "mimic_cxr"
     curate_archive("mimic_cxr", root, out)  # the same seed, as none was given
     assert json.loads((out / "counts.json").read_text())["made_from"]["seed"] == 3
+    before, files = contents(out), root / "files"
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError):
         curate_archive("mimic_cxr", tmp_path / "runs", out)
     with pytest.raises(FileNotFoundError, match="expected mimic-cxr-2.0.0-metadata.csv"):
-        curate_archive("mimic_cxr", tmp_path, out)
-    assert (out / "records.parquet").exists()  # nothing was begun
-    (root / "REHEARSAL.txt").write_text("invented")
+        curate_archive("mimic_cxr", tmp_path / "empty", out, force=True)
+    with pytest.raises(ValueError, match=": root '.*', now '.*--force"):
+        curate_archive("mimic_cxr", tmp_path / "empty", out)
+    files.rename(tmp_path / "unmounted")
+    with pytest.raises(ValueError, match="no image is left"):
+        curate_archive("mimic_cxr", root, out, reports=None)
+    (tmp_path / "unmounted").rename(files)
+    (root / "REHEARSAL.txt").write_text("synthetic")
     next(root.glob("files/*/*/s88000013/*.jpg")).unlink()
     with pytest.raises(ValueError, match="strict"):
         curate_archive("mimic_cxr", root, out, strict=True)
-    assert not (out / "records.parquet").exists() and not (out / "counts.json").exists()
-    with pytest.raises(ValueError, match="run curate again"):
-        material_of(out, tmp_path / "runs")
+    assert contents(out) == before and material_of(out, tmp_path / "runs").dataset == "mimic_cxr"
     curate_archive("mimic_cxr", root, out)
-    assert (out / "REHEARSAL.txt").exists()
+    assert (out / "REHEARSAL.txt").exists() and not (out / WORK).exists()
     (root / "REHEARSAL.txt").unlink()
     curate_archive("mimic_cxr", root, out)
     assert not (out / "REHEARSAL.txt").exists()
@@ -268,7 +276,7 @@ def test_what_failed_leaves_nothing_that_looks_finished(root, tmp_path, monkeypa
 
 def test_two_curations_do_not_share_a_folder(root, tmp_path):
     def meet(function, items):
-        with pytest.raises(ValueError, match="another curation is at work here"):
+        with pytest.raises(ValueError, match="another process is at work here"):
             curate_archive("mimic_cxr", root, tmp_path / "out")
         return map(function, items)
 

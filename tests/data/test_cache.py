@@ -1,5 +1,6 @@
 """The image cache: exact pictures, every file accounted for, restartable, checksummed."""
 
+import os
 from itertools import islice
 
 import numpy as np
@@ -141,10 +142,36 @@ def test_files_that_changed_or_were_mended_are_read_again(root, tmp_path, reads)
         assert (made.rows([name])[:] == published_square(grey(root, name))).all()
 
 
+def test_a_copy_starts_from_an_earlier_cache_and_leaves_it_alone(root, tmp_path, reads):
+    earlier = write_cache(tmp_path / "earlier", root, names())
+    before = {p.name: p.read_bytes() for p in (tmp_path / "earlier").iterdir()}
+    (root / "2.png").write_bytes((root / "5.png").read_bytes())
+    reads.clear()
+    made = write_cache(tmp_path / "new", root, names(), before=tmp_path / "earlier")
+    assert reads == ["2.png"] and made.damaged() == []
+    assert not made.images.equals(earlier.images)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "earlier").iterdir()} == before
+    reads.clear()
+    write_cache(tmp_path / "others", root, names(5), before=tmp_path / "earlier")
+    assert reads == names(5)
+
+
+def test_the_same_size_and_time_with_other_bytes_is_another_file(root, tmp_path, reads):
+    write_cache(tmp_path / "cache", root, names())
+    path = root / "0.png"
+    state, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    reads.clear()
+    write_cache(tmp_path / "cache", root, names())
+    assert reads == ["0.png"]
+
+
 def test_other_code_reads_everything_again(root, tmp_path, reads, monkeypatch):
     write_cache(tmp_path / "cache", root, names())
     reads.clear()
-    monkeypatch.setattr(cache, "code_version", lambda: 7)
+    monkeypatch.setattr(cache, "code_version", lambda module: "other")
     write_cache(tmp_path / "cache", root, names())
     assert reads == names()
 

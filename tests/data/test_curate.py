@@ -57,7 +57,10 @@ def test_a_second_run_returns_the_saved_result(archive, tmp_path):
     assert again.records.equals(first.records)
     assert again.classifier == first.classifier
     assert curate(tmp_path).records.equals(first.records), "a folder keeps its reports and seed"
-    other = curate(tmp_path, seed=1)
+    with pytest.raises(ValueError, match="expected curated records .*: seed 0, now 1; .*--force"):
+        curate(tmp_path, seed=1)
+    assert (tmp_path / "records.parquet").stat().st_mtime_ns == before
+    other = curate(tmp_path, seed=1, force=True)
     assert (tmp_path / "records.parquet").stat().st_mtime_ns != before
     assert list(other.records["split"]) != list(first.records["split"])
     assert curate(tmp_path).records.equals(other.records)

@@ -18,6 +18,7 @@ from offclip.data.download import Patience
 from offclip.data.fetch_set import PAUSE, fetch_set
 from offclip.data.manifests import Download, parse_manifest
 from offclip.data.readers import READERS
+from offclip.folders import MARK
 from tests.data.label_files import label_file
 from tests.data.synthetic import pack, report_xml
 from tests.data.web import Reply, Web
@@ -100,7 +101,8 @@ def run(manifest, tmp_path):
 
 
 def names(root):
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    found = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    return [name for name in found if name != MARK]
 
 
 def test_from_the_server_to_the_reader(web, run):

@@ -17,6 +17,7 @@ from offclip.data import SourceUnreachable, fetch, load_manifest
 from offclip.data.download import Patience
 from offclip.data.manifests import Manifest, Source, parse_manifest
 from offclip.data.openi import content_digest
+from offclip.folders import MARK
 from offclip.phantom import FINDINGS
 from offclip.text import TextPermission
 from tests.data.synthetic import pack, reports
@@ -116,12 +117,27 @@ def test_pip_then_cache(world, monkeypatch, capsys):
     assert fetch("ours", cache=folder / "cache") == path
 
 
+def kept(folder):
+    """What lies in a folder of the cache, its mark aside."""
+    return sorted(each.name for each in folder.iterdir() if each.name != MARK)
+
+
+def test_a_damaged_file_of_somebody_else_is_not_replaced(world):
+    folder, _archive, _wheel = world
+    path = folder / "cache" / "ours" / "r.tgz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    with pytest.raises(ValueError, match="without a mark of offclip that holds r.tgz"):
+        fetch("ours", cache=folder / "cache")
+    assert path.read_bytes() == b"mine" and kept(path.parent) == ["r.tgz"]
+
+
 def test_a_damaged_cache_is_replaced(world):
     folder, archive, _wheel = world
     path = fetch("ours", cache=folder / "cache")
     path.write_bytes(path.read_bytes()[:100])
     assert fetch("ours", cache=folder / "cache").read_bytes() == archive.read_bytes()
-    assert [each.name for each in path.parent.iterdir()] == ["r.tgz"]
+    assert kept(path.parent) == ["r.tgz"]
 
 
 def test_local_paths(world, monkeypatch):
@@ -148,7 +164,7 @@ def test_no_source_says_all_three_ways(world, monkeypatch):
         fetch("ours", cache=folder / "cache")
     for way in ("pip download --no-deps pack==1.0", "http://127", "OFFCLIP_TEST_REPORTS", "local="):
         assert way in str(caught.value)
-    assert not list((folder / "cache").glob("**/*.*"))
+    assert not kept(folder / "cache" / "ours")
 
 
 def test_the_address_goes_on_where_it_was(world, monkeypatch):
@@ -168,7 +184,7 @@ def test_the_address_goes_on_where_it_was(world, monkeypatch):
             fetch("ours", cache=folder / "cache")
         path = fetch("ours", cache=folder / "cache")
         assert path.read_bytes() == archive.read_bytes() and web.starts()[-1] == 500
-        assert [each.name for each in path.parent.iterdir()] == ["r.tgz"]
+        assert kept(path.parent) == ["r.tgz"]
     finally:
         web.close()
 
@@ -206,7 +222,7 @@ def test_full_disk(world, monkeypatch):
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OSError, match="Free some space"):
         fetch("ours", cache=folder / "cache")
-    assert not [each for each in (folder / "cache").glob("**/*") if each.is_file()]
+    assert not kept(folder / "cache" / "ours")
 
 
 MINIMAL = dict.fromkeys(("name", "title", "licence", "licence_url", "citation"), "x")

@@ -12,10 +12,12 @@ from PIL import Image
 
 from offclip.__main__ import main
 from offclip.data.cache import write_cache
+from offclip.data.curation_folder import CURATED
 from offclip.data.manifests import load_manifest
 from offclip.data.records import write_records
 from offclip.evaluation import auc
 from offclip.evaluation.protocol import questions
+from offclip.folders import Mark, replaced
 from offclip.models import PublishedConfig
 from offclip.study import CachedMaterial, load_model, material_of, run, run_config, study_records
 from tests.study.conftest import SMALL, all_records
@@ -54,9 +56,10 @@ def files_and_records(root):
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("cached")
     records = files_and_records(root)
-    write_records(records, root / "records.parquet")
-    write_cache(root, root, list(records["image"]))
-    return root
+    with replaced(root / "curated", Mark(CURATED, "nih_chestxray14")) as work:
+        write_records(records, work / "records.parquet")
+        write_cache(work, root, list(records["image"]))
+    return root / "curated"
 
 
 def config(variant="offclip", seed=0, **overrides):
@@ -135,7 +138,7 @@ def test_from_the_command_line_with_epochs(folder, tmp_path, capsys):
     log = pd.read_json(next((tmp_path / "runs").glob("*/log.jsonl")), lines=True)
     assert log["step"].tolist() == [4, 8, 9]  # two passes over 36 studies, validated each pass
     assert main(["evaluate", *world]) == 0
-    image = str(folder / "images" / "S200.png")
+    image = str(folder.parent / "images" / "S200.png")
     assert main(["predict", *world, image, "--prompt", "there is cardiomegaly"]) == 0
     assert "S200.png" in capsys.readouterr().out
     assert main(["export", *world, "--seeds", "0", "--to", str(tmp_path / "model")]) == 1

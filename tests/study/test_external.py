@@ -189,7 +189,10 @@ def test_wrong_roots_and_names(tmp_path):
         run("vindr", root)
     with pytest.raises(ValueError, match="dataset: expected one of"):
         run("openi_phantom", root)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="annotations"):
+        run("vindr_cxr", tmp_path / "empty")
+    with pytest.raises(ValueError, match="scores: expected a folder outside of root"):
         run("vindr_cxr", tmp_path)
     shutil.copytree(root / "annotations", tmp_path / "tables" / "annotations")
     with pytest.raises(FileNotFoundError, match="none of the .* test images is there"):

@@ -1,5 +1,7 @@
 """Cross-fitting on real images: every image once, patients apart, another start, no second run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,9 +52,30 @@ def test_every_image_is_scored_once_by_a_model_that_has_not_seen_it(real, tmp_pa
     assert of_fold.mean().abs().to_numpy().max() < 1e-5
     assert np.abs(of_fold.std().to_numpy() - 1).max() < 1e-5
     assert len(found.hits) == 24 and found.hits["chance"].between(0.7, 0.9).all()
-    (tmp_path / "fold_0" / "best.safetensors").unlink()
+    next(tmp_path.glob("*/fold_0/best.safetensors")).unlink()
     again = cross_fit(real, config(), tokenizer, tmp_path, folds=3)
     assert again.scores.equals(found.scores)
+
+
+def test_folds_of_other_input_are_not_used(real, tmp_path):
+    texts = [text for each in real.records["prompts"] for text in each]
+    tokenizer = train_tokenizer([*texts, *real.asked.prompts, *real.asked.prompts])
+
+    def scores(folder, real=real, folds=3, variant="offclip"):
+        return cross_fit(real, config(variant), tokenizer, folder, folds=folds).scores
+
+    first = scores(tmp_path / "kept")
+    pixels = 255 - real.pictures.pictures
+    others = {
+        "images": {"real": replace(real, pictures=Pictures(real.pictures.ids, pixels))},
+        "variant": {"variant": "infonce"},
+        "folds": {"folds": 4},
+    }
+    for name, other in others.items():
+        kept = scores(tmp_path / "kept", **other)
+        assert len(kept) == len(first) == 36 and not kept.equals(first), name
+        assert kept.equals(scores(tmp_path / name, **other)), name
+    assert scores(tmp_path / "kept").equals(first)
 
 
 def test_a_phantom_run_can_be_the_start(real, material, tmp_path):

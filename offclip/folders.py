@@ -1,0 +1,367 @@
+"""Folders of ours: a mark says what a folder is, and nothing else is written into or replaced.
+
+A command takes a folder that is new or empty, or one with its own mark: the same purpose, dataset
+and settings. Results that replace older ones are made next to them and take their place in one
+step, when they are whole; what fails, or is killed, changes nothing. What has no mark, and what the
+mark does not list, is never removed or overwritten.
+
+The mark is ``offclip.json``. Whatever else begins with ``.offclip`` is ours as well: work that is
+not finished, and a lock. Every part that leaves a folder imports this; it imports
+``offclip.files``.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from offclip import __version__
+from offclip.files import remove_parts, write_json
+
+MARK = "offclip.json"
+WORK = ".offclip.new"
+"""Results on their way; they stay when a resumable command is stopped."""
+_READY, _LOCK, _HIDDEN = ".offclip.ready", ".offclip.lock", ".offclip"
+_SHOWN = 3  # names of a message
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a folder of ours is.
+
+    Attributes:
+        purpose: such as ``curated records``; folders of another purpose are never touched.
+        dataset: name of its manifest, or "".
+        settings: what decides the content, by name; values that JSON has.
+        contents: what in the folder is ours: paths below it; ``*`` stands for a part of a name, and
+            ``**`` at the end for all that is below.
+    """
+
+    purpose: str
+    dataset: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    contents: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The mark in a few words."""
+        settings = ", ".join(f"{name} {value!r}" for name, value in self.settings.items())
+        name = f"{self.purpose} of {self.dataset}" if self.dataset else self.purpose
+        return f"{name} ({settings})" if settings else name
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.contents)
+
+    @cached_property
+    def _patterns(self) -> list[list[str]]:
+        return [each.split("/") for each in self.contents if "*" in each]
+
+    def owns(self, path: str) -> bool:
+        """Whether a file below the folder is ours, by its path there."""
+        parts = path.split("/")
+        return path in self._names or any(_fits(parts, pattern) for pattern in self._patterns)
+
+    def differences(self, wanted: "Mark") -> list[str]:
+        """In what the folder is not as wanted; what ``wanted`` leaves open is not compared."""
+        pairs: dict[str, tuple[Any, Any]] = {}
+        if wanted.dataset:
+            pairs["dataset"] = (self.dataset, wanted.dataset)
+        pairs |= {name: (self.settings.get(name), new) for name, new in wanted.settings.items()}
+        return [f"{name} {old!r}, now {new!r}" for name, (old, new) in pairs.items() if old != new]
+
+
+def _fits(parts: list[str], pattern: list[str]) -> bool:
+    if pattern[-1] == "**":
+        pattern = [*pattern[:-1], *["*"] * (1 + max(0, len(parts) - len(pattern)))]
+    return len(parts) == len(pattern) and all(map(fnmatchcase, parts, pattern))
+
+
+def read_mark(folder: str | Path) -> Mark | None:
+    """The mark of a folder; None where there is none.
+
+    Results that were whole when their process died take their place first.
+    """
+    folder = Path(folder)
+    _settle(folder)
+    return _read(folder / MARK)
+
+
+def expect(folder: str | Path, purpose: str) -> Mark:
+    """The mark of a folder of this purpose.
+
+    Raises:
+        ValueError: it has none, or that of another purpose, or its results are not finished.
+    """
+    folder = Path(folder)
+    mark = read_mark(folder)
+    if mark is not None and mark.purpose == purpose:
+        return mark
+    work = _read(folder / WORK / MARK)
+    if mark is None and work is not None:
+        got = f"unfinished {work.title}; run the command that was stopped again"
+    else:
+        got = mark.title if mark else _held(folder) or "nothing there"
+    raise ValueError(f"{folder}: expected {purpose} with a mark of offclip ({MARK}), got {got}")
+
+
+def check(folder: str | Path, mark: Mark, *, force: bool = False) -> Mark | None:
+    """The mark of a folder, finished or not, that may hold what ``mark`` says; None for a free one.
+
+    Raises:
+        ValueError: the folder holds something else; names both, and the way out.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder for {mark.purpose}, got a file")
+    found, state = read_mark(folder), ""
+    if found is None:
+        found, state = _read(folder / WORK / MARK), "unfinished "
+    if found is None:
+        if held := _held(folder):
+            raise ValueError(
+                f"{folder}: expected a new or empty folder for {mark.title}, got one without a "
+                f"mark of offclip that holds {held}; give another folder"
+            )
+        return None
+    if found.purpose != mark.purpose:
+        raise ValueError(
+            f"{folder}: expected a folder for {mark.title}, got {found.title}; give another folder"
+        )
+    if not force and (differences := found.differences(mark)):
+        raise ValueError(
+            f"{folder}: expected {mark.title}, got {state}{found.title}: "
+            f"{'; '.join(differences)}; give another folder, or --force to replace what offclip "
+            "made there"
+        )
+    return found
+
+
+def claim(folder: str | Path, mark: Mark) -> None:
+    """Make a folder ours that is new or empty; accept one that has this mark already.
+
+    For folders that grow, such as a training run's. The settings have to be the same.
+
+    Raises:
+        ValueError: the folder holds something else; names both, and the way out.
+        OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    if check(folder, mark, force=False) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / MARK, _dump(mark))
+
+
+@contextmanager
+def replaced(
+    folder: str | Path, mark: Mark, *, force: bool = False, resume: bool = False
+) -> Iterator[Path]:
+    """Yield an empty folder for new results; they take their place when the block succeeds.
+
+    What the mark of ``folder`` lists, and the new results do not have, is removed then; everything
+    else stays. A block that raises, or is killed, leaves ``folder`` as it was. A process that dies
+    while the results take their place leaves them whole, and whoever opens the folder next
+    (:func:`read_mark`) finishes the step.
+
+    Args:
+        folder: of the results.
+        mark: its ``contents`` are what the block may make; the files that it made are noted.
+        force: also take the place of results of the same purpose with another dataset or other
+            settings.
+        resume: work that was stopped stays and is yielded again to the same mark.
+
+    Raises:
+        ValueError: the folder holds something else, or a file that is not ours has the name of a
+            result; another process is at work in it.
+        OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    check(folder, mark, force=force)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(folder):
+            check(folder, mark, force=force)
+            before = _read(folder / MARK)
+            _refuse_strangers(folder, mark.contents, before)
+            work = folder / WORK
+            if not (resume and _read(work / MARK) == _loaded(mark)):
+                shutil.rmtree(work, ignore_errors=True)
+                work.mkdir()
+                write_json(work / MARK, _dump(mark))
+            remove_parts(work)
+            try:
+                yield work
+                files = [
+                    str(p.relative_to(work).as_posix()) for p in work.rglob("*") if _is_file(p)
+                ]
+                made = tuple(sorted(set(files) - {MARK}))
+                _refuse_strangers(folder, made, before)
+            except BaseException:
+                if not resume:
+                    shutil.rmtree(work, ignore_errors=True)
+                raise
+            write_json(work / MARK, _dump(dataclasses.replace(mark, contents=made)))
+            work.rename(folder / _READY)
+            _settle(folder)
+    finally:
+        if new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def marked(folder: str | Path) -> list[tuple[Path, Mark]]:
+    """Folders of ours at and below a folder, the deepest first, with their marks."""
+    found = {path.parent for path in Path(folder).rglob(MARK)}
+    marks = [(each, read_mark(each)) for each in sorted(found, reverse=True)]
+    return [(each, mark) for each, mark in marks if mark is not None and each.name != WORK]
+
+
+def foreign(folder: str | Path, mark: Mark) -> list[str]:
+    """Files in a folder of ours that are not ours, by their paths; those of deeper marks aside."""
+    folder = Path(folder)
+    return sorted(
+        name
+        for path in folder.rglob("*")
+        if _is_file(path) and not _is_ours(name := path.relative_to(folder).as_posix(), mark)
+        and not any((each / MARK).exists() for each in path.parents if folder in each.parents)
+    )  # fmt: skip
+
+
+def remove(folder: str | Path) -> None:
+    """Remove what the mark of a folder lists, unfinished work and the mark; all else stays.
+
+    Raises:
+        ValueError: it has no mark.
+    """
+    folder = Path(folder)
+    mark = read_mark(folder)
+    if mark is None:
+        raise ValueError(f"{folder}: expected a folder with a mark of offclip, got none")
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if _is_file(path):
+            if _is_ours(path.relative_to(folder).as_posix(), mark):
+                path.unlink()
+        elif not any(path.iterdir()):
+            path.rmdir()
+    with suppress(OSError):  # it holds something
+        folder.rmdir()
+
+
+def _is_ours(name: str, mark: Mark) -> bool:
+    return name == MARK or name.startswith(_HIDDEN) or mark.owns(name)
+
+
+def separate(out: str | Path, name: str, **inputs: str | Path) -> None:
+    """Refuse an output folder that is an input, or lies inside of one.
+
+    Args:
+        out: folder that will be written.
+        name: of the option, for the message.
+        inputs: folders that are read, by the name of their option.
+
+    Raises:
+        ValueError: names both.
+    """
+    for each, path in inputs.items():
+        if Path(out).resolve().is_relative_to(Path(path).resolve()):
+            raise ValueError(
+                f"{name}: expected a folder outside of {each}, got {out}, which is inside of "
+                f"{path}; nothing is written into what is read"
+            )
+
+
+def _refuse_strangers(folder: Path, names: Iterable[str], before: Mark | None) -> None:
+    """Refuse to overwrite a file that is not ours."""
+    for name in names:
+        if os.path.lexists(folder / name) and not (before and before.owns(name)):
+            raise ValueError(
+                f"{folder / name}: a result has this name, and the file is not one that offclip "
+                "made; move it, or give another folder"
+            )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; the lock goes with the process, however it ends."""
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise ValueError(
+            f"{folder}: another process is at work here; wait for it, or give another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        (folder / _LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def _settle(folder: Path) -> None:
+    """Move whole results to their place; whatever was moved before is there already."""
+    ready = folder / _READY
+    if not ready.is_dir():
+        return
+    new = _read(ready / MARK) or Mark("")  # without a mark all is moved already
+    before = _read(folder / MARK)
+    for name in set(before.contents) - set(new.contents) if before and new.purpose else ():
+        (folder / name).unlink(missing_ok=True)
+        _remove_empty(folder, (folder / name).parent)
+    for name in (*new.contents, MARK):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # moved before, or by another process
+            (ready / name).replace(folder / name)
+    shutil.rmtree(ready, ignore_errors=True)
+
+
+def _remove_empty(root: Path, folder: Path) -> None:
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or path.is_symlink()
+
+
+def _held(folder: Path) -> str:
+    """Some names of what is in a folder; "" for none. Folders without any file do not count."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    names = [each.name for each in found if _is_file(each) or any(map(_is_file, each.rglob("*")))]
+    names = [name for name in names if not name.startswith(_HIDDEN)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _dump(mark: Mark) -> dict[str, Any]:
+    return {"written_by": f"offclip {__version__}", **dataclasses.asdict(mark)}
+
+
+def _loaded(mark: Mark) -> Mark:
+    """The mark as it is read again."""
+    return _parsed(json.loads(json.dumps(_dump(mark))))
+
+
+def _read(path: Path) -> Mark | None:
+    """The mark in a file; None where there is none, or something else."""
+    try:
+        return _parsed(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _parsed(found: dict[str, Any]) -> Mark:
+    if not str(found["written_by"]).startswith("offclip "):
+        raise ValueError("written by somebody else")
+    settings, contents = dict(found["settings"]), tuple(map(str, found["contents"]))
+    return Mark(str(found["purpose"]), str(found["dataset"]), settings, contents)
