@@ -11,11 +11,15 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 from book.checks import page_faults, toc_files, toc_notebooks
 from book.execute import EXECUTED, NOTEBOOKS, ROOT, NotebookFailed, execute_all
 from book.parameters import load_parameters
 from book.privacy import privacy_faults
+from book.repository import repository_url, with_repository
 from book.vendor import fetch_mathjax
+from offclip.files import write_text
 
 BOOK = ROOT / "book"
 HTML = BOOK / "_build" / "html"
@@ -83,8 +87,11 @@ def build_pages() -> None:
     Raises:
         RuntimeError: it failed; its own output stands above.
     """
+    config = yaml.safe_load((BOOK / "_config.yml").read_text(encoding="utf-8"))
+    used = BOOK / "_build" / "config.yml"
+    write_text(used, yaml.safe_dump(with_repository(config, repository_url(ROOT))))
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    options = ["build", str(BOOK), "-W", "-n", "--keep-going"]
+    options = ["build", str(BOOK), "--config", str(used), "-W", "-n", "--keep-going"]
     done = subprocess.run([*command, *options], cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"jupyter-book failed on the pages above; notebooks kept in {EXECUTED}")

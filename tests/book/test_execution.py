@@ -6,10 +6,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from book.execute import NotebookFailed, execute_all
+from book.execute import NOTEBOOKS, WRITTEN, NotebookFailed, execute_all
 from book.notebook_sources import CHECKED, clean, faults, refresh
 from book.parameters import load_parameters
+from offclip.disclosure.provenance import parameters_of
 from offclip.files import write_text
+from offclip.folders import Mark, replaced
 
 PARAMETERS = "epochs: int = 2  # passes\nseeds: list[int] = [0]  # model seeds"
 CHECK = "from offclip.parameters import check_parameters\ncheck_parameters(globals())"
@@ -72,6 +74,47 @@ def test_finished_notebooks_are_kept_until_something_changes(tmp_path, capsys):
     assert "[1/1] a: unchanged, kept" in capsys.readouterr().out
     stamp = json.loads((out / "a.stamp.json").read_text())
     assert set(stamp) == {"fingerprint", "seconds"}
+
+
+READS = """\
+from pathlib import Path
+if not (Path(data) / "records").exists():
+    from offclip.folders import Mark, replaced
+    with replaced(data, Mark("results")) as work:
+        (work / "records").write_text("1")
+Path(runs).mkdir(exist_ok=True)
+(Path(runs) / "trained").write_text("x")
+print((Path(data) / "records").read_text())"""
+
+
+def test_a_notebook_runs_again_when_what_its_parameters_name_has_changed(tmp_path):
+    notebook, out = tmp_path / "notebooks" / "a.ipynb", tmp_path / "out"
+    toy(notebook, READS, 'data: str = "../data"  # read\nruns: str = "../runs"  # written')
+
+    def run():
+        return execute_all([notebook], {}, out=out, root=tmp_path)
+
+    assert run() == ["a"], "it makes its data itself"
+    assert run() == []
+    (tmp_path / "runs" / "another").write_text("what is written does not count")
+    (tmp_path / "data" / "notes.md").write_text("nor does what is not ours")
+    assert run() == []
+    with replaced(tmp_path / "data", Mark("results")) as work:
+        (work / "records").write_text("2")
+    assert run() == ["a"] and run() == []
+    assert nbformat.read(out / "a.ipynb", as_version=4).cells[-1].outputs[0].text == "2\n"
+    (tmp_path / "data" / "offclip.json").unlink()  # a folder of somebody: all of it counts
+    assert run() == ["a"] and run() == []
+    (tmp_path / "data" / "notes.md").write_text("changed")
+    assert run() == ["a"]
+
+
+def test_every_parameter_of_a_chapter_that_names_a_path_is_read_or_written():
+    known = {"data", "records", "results", "reports", "images", "root", "model", "tokenizer"}
+    for notebook in NOTEBOOKS.glob("*.ipynb"):
+        for name, value in parameters_of(nbformat.read(notebook, as_version=4)).items():
+            if isinstance(value, str) and ("/" in value or not value):
+                assert name in known or name in WRITTEN, f"{notebook.name}: {name}"
 
 
 def test_a_failure_names_notebook_cell_and_error_and_keeps_the_others(tmp_path):

@@ -1,6 +1,7 @@
 """Runs on image files: the cache in place of rendered draws, both architectures, first weights."""
 
 import json
+import shutil
 from importlib.resources import files
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from offclip.__main__ import main
 from offclip.data.cache import write_cache
+from offclip.data.curate import curate
 from offclip.data.curation_folder import CURATED
 from offclip.data.manifests import load_manifest
 from offclip.data.records import write_records
@@ -91,6 +93,18 @@ def test_a_run_on_image_files(sizes, folder, tmp_path):
     model = load_model(done)
     picture = material.pictures(material.cases("test"), 256).draw(0)[:2]
     assert model.prepare(torch.from_numpy(picture)).shape[2:] == (sizes["image_size"],) * 2
+
+
+def test_a_moved_image_cache_is_an_error_and_nothing_is_made_in_its_place(folder, tmp_path):
+    curated = tmp_path / "curated"
+    shutil.copytree(folder, curated)
+    (curated / "pictures.npy").rename(tmp_path / "elsewhere.npy")
+    before = {path.name: path.read_bytes() for path in curated.iterdir()}
+    with pytest.raises(FileNotFoundError, match="expected a finished image cache"):
+        material_of(curated, tmp_path)
+    with pytest.raises(ValueError, match="dataset 'nih_chestxray14', now 'openi_phantom'"):
+        curate(curated)
+    assert {path.name: path.read_bytes() for path in curated.iterdir()} == before
 
 
 def test_what_the_files_show_is_learned(folder, tmp_path):

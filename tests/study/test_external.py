@@ -253,3 +253,20 @@ def test_a_table_says_both_side_by_side(tmp_path):
     table = evaluated("padchest", tmp_path).table
     assert list(table.columns) == ["published", "corrected"] and table.notna().any(axis=1).all()
     assert isinstance(table, pd.DataFrame) and np.isfinite(table.loc["pooled AUC", "published"])
+
+
+def test_copies_of_a_set_keep_their_scores_side_by_side(tmp_path):
+    """A, then B, then A again: nothing is scored twice, and each has its own numbers."""
+    root, rows = copy("vindr_cxr")
+    other = tmp_path / "other"
+    shutil.copytree(root, other)
+    scorers = {each: oracle("vindr_cxr", each, rows) for each in (root, other)}
+    folders, seen = [], []
+    for each in (root, other, root, other):
+        found = evaluate_published_set(
+            "vindr_cxr", each, scorers[each], NAME, options=FEW, folder=tmp_path / "scores"
+        )
+        folders.append(found.folder)
+        seen.append(scorers[each].model.seen)
+    assert folders[0] == folders[2] != folders[1] == folders[3]
+    assert seen[2] == seen[0] > 0 and seen[3] == seen[1] > 0

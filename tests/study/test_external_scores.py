@@ -1,6 +1,8 @@
 """One score table: resumed, mended, private to its model, and nothing outside of the root."""
 
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -117,6 +119,26 @@ def test_files_that_were_mended_or_changed_are_read_again(root, tmp_path):
     assert found.table["there is a"].tolist() == [1, 1, 2, 3, 4, 6, 7, 8]
 
 
+def test_a_folder_holds_the_scores_of_one_root(root, tmp_path):
+    """Two copies of a set have the same names, and at times sizes and times of change."""
+    other = tmp_path / "other"
+    shutil.copytree(root, other)  # keeps the times
+    score_images(scorer(root), PROMPTS, root, NAMES, tmp_path / "scores")
+    with pytest.raises(ValueError, match="scores of .*: root '.*root', now '.*other'"):
+        score_images(scorer(other), PROMPTS, other, NAMES, tmp_path / "scores")
+
+
+def test_pixels_that_changed_with_size_and_time_kept_are_read_again(root, tmp_path):
+    one, path = scorer(root), root / NAMES[0]
+    score_images(one, PROMPTS, root, NAMES, tmp_path / "scores")
+    state, content = path.stat(), (root / NAMES[1]).read_bytes()
+    content = content[: state.st_size].ljust(state.st_size, b"\0")
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    found = score_images(one, PROMPTS, root, NAMES, tmp_path / "scores")
+    assert found.refused or found.table["there is a"][NAMES[0]] == 1
+
+
 def test_nothing_outside_of_the_root_is_opened(root, tmp_path):
     (tmp_path / "secret.png").write_bytes((root / NAMES[0]).read_bytes())
     (root / "images" / "link.png").symlink_to(tmp_path / "secret.png")
@@ -205,6 +227,10 @@ def test_attention_in_the_box_is_a_hit(hit, root, tmp_path):
     seen = sees.model.seen
     assert point(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path).equals(hits)
     assert sees.model.seen == seen, "kept for the next call"
+    state = (root / NAMES[0]).stat()
+    os.utime(root / NAMES[0], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    point(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path)
+    assert sees.model.seen == 2 * seen, "not for other images"
     found = measure_pointing(hits, rows, least=5, resamples=10)
     assert found.answers["pointing", "mean"][0] == float(hit)
     assert found.answers["pointing_chance", "A"][0] == 0.25

@@ -1,5 +1,6 @@
 """Runs and sweeps on a small synthetic world."""
 
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from offclip.data.batches import PhantomImages, StudyBatches
 from offclip.evaluation import config_hash, read_evidence, write_evidence
+from offclip.folders import foreign, read_mark
 from offclip.study import (
     finished_run,
     load_model,
@@ -21,6 +23,8 @@ from offclip.study.material import training_texts
 from offclip.study.run import LATER, chosen_studies, run_folder, run_hash
 from offclip.text import FilterPolicy
 from tests.study.conftest import SMALL
+
+run_module = sys.modules["offclip.study.run"]  # its name in the package is the function's
 
 
 def config(variant="offclip", seed=0, head="cross_attention", **overrides):
@@ -39,6 +43,30 @@ def test_a_finished_run_is_kept_and_can_be_loaded(material, tmp_path):
         material.records.query("split == 'test'").study_id
     )
     assert done.about["texts"]["kept"] + done.about["texts"]["dropped"] == 2 * 35
+
+
+def test_a_run_of_other_code_is_not_returned_and_is_reported(material, tmp_path, monkeypatch):
+    lines = []
+    done = run(config(), material, tmp_path, report=lines.append)
+    monkeypatch.setattr(run_module, "code_version", lambda module: "other")
+    assert finished_run(tmp_path, config(), material) is None
+    again = run(config(), material, tmp_path, report=lines.append)
+    assert again.folder != done.folder and (done.folder / "run.json").exists()
+    (said,) = [line for line in lines if "other code" in line]
+    assert said.startswith(f"{done.folder.name} was finished by other code")
+    assert again.about["config"] == done.about["config"], "records name it as before"
+    mark = read_mark(again.folder)
+    assert (mark.purpose, mark.dataset) == ("training run", "openi_phantom")
+    assert foreign(again.folder, mark) == []
+
+
+def test_a_run_is_not_written_into_what_is_not_ours(material, tmp_path):
+    folder = run_folder(tmp_path, config(), material)
+    folder.mkdir()
+    (folder / "best.safetensors").write_text("mine")
+    with pytest.raises(ValueError, match="without a mark of offclip that holds best.safetensors"):
+        run(config(), material, tmp_path)
+    assert (folder / "best.safetensors").read_text() == "mine"
 
 
 def test_same_seed_same_scores(material, tmp_path):
