@@ -61,7 +61,12 @@ def run_options(command: argparse.ArgumentParser) -> None:
 
 
 def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
-    """Settings of ``--config`` and of the command line; ``epochs`` are made into steps."""
+    """Settings of ``--config`` and of the command line; ``epochs`` are made into steps.
+
+    Raises:
+        FileNotFoundError: no such configuration.
+        ValueError: no mapping of names; both ``epochs`` and ``steps``; or no whole number of them.
+    """
     import yaml
 
     from offclip.training import TrainConfig
@@ -76,9 +81,15 @@ def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{options.config}: expected lines of name: value, got {found!r}")
     if "epochs" in found:
-        size = int(found.get("batch_size", TrainConfig.batch_size))
-        found["steps"] = material.budget(int(found.pop("epochs")), size)["steps"]
-        found.setdefault("validate_every", material.budget(1, size)["steps"])
+        if "steps" in found:
+            raise ValueError(f"{options.config}: expected epochs or steps, got both; leave one out")
+        epochs, names = found.pop("epochs"), ("batch_size", "accumulate")
+        sizes = {name: found.get(name, getattr(TrainConfig, name)) for name in names}
+        for name, value in {"epochs": epochs, **sizes}.items():
+            if not isinstance(value, int):
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        found["steps"] = material.budget(epochs, **sizes)["steps"]
+        found.setdefault("validate_every", material.budget(1, **sizes)["steps"])
     given = {"init": options.init, "tokenizer": options.tokenizer}
     return found | {name: value for name, value in given.items() if value}
 
