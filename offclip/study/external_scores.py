@@ -132,7 +132,7 @@ def score_images(
         report: gets a line a part.
 
     Raises:
-        ValueError: a name is there twice, or the tokenizer knows no word of a prompt.
+        ValueError: a name is there twice, or a prompt is too long or has no known word.
     """
     root, folder, names = Path(root), Path(folder), list(names)
     if len(set(names)) != len(names):

@@ -8,6 +8,7 @@ import pytest
 from offclip.data.batches import PhantomImages, StudyBatches
 from offclip.evaluation import config_hash, read_evidence, write_evidence
 from offclip.study import (
+    Material,
     finished_run,
     load_model,
     overview,
@@ -20,7 +21,7 @@ from offclip.study import (
 from offclip.study.material import training_texts
 from offclip.study.run import LATER, chosen_studies, run_folder, run_hash
 from offclip.text import FilterPolicy
-from tests.study.conftest import SMALL
+from tests.study.conftest import SMALL, all_records
 
 
 def config(variant="offclip", seed=0, head="cross_attention", **overrides):
@@ -78,6 +79,18 @@ def test_study_records_are_whole(material, tmp_path):
     difference = pooled(table, "abnormal_auc_pos_difference").query("detail.str.endswith('mean')")
     means = overview(table)["abnormal, POS"]
     assert difference.value.item() == pytest.approx(means["offclip"] - means["infonce"], abs=2e-6)
+
+
+def test_texts_that_are_cut_are_counted(tmp_path):
+    records = all_records()
+    long = "there is no pleural effusion " * 7  # 35 words, where 30 have room
+    records.at[0, "prompts"] = [long, "there is clear lung"]  # a normal study
+    records.at[1, "prompts"] = ["there is cardiomegaly", long]  # dropped by the filter
+    material = Material(records, tmp_path / "draws")
+    for variant, cut in (("infonce", 2), ("offclip", 1)):
+        assert run(config(variant), material, tmp_path).about["texts"]["cut"] == cut
+    longer = config("infonce", text_length=40)
+    assert run(longer, material, tmp_path).about["texts"]["cut"] == 0
 
 
 def test_filter_keeps_normal_reports_and_counts_add_up(material):
