@@ -1,6 +1,7 @@
 """Runs and sweeps on a small synthetic world."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from offclip.data.batches import PhantomImages, StudyBatches
 from offclip.evaluation import config_hash, read_evidence, write_evidence
 from offclip.study import (
     Material,
+    best_run,
     finished_run,
     load_model,
     overview,
@@ -19,7 +21,7 @@ from offclip.study import (
     sweep,
 )
 from offclip.study.material import training_texts
-from offclip.study.run import LATER, chosen_studies, run_folder, run_hash
+from offclip.study.run import LATER, Run, chosen_studies, run_folder, run_hash
 from offclip.text import FilterPolicy
 from tests.study.conftest import SMALL, all_records
 
@@ -91,6 +93,16 @@ def test_texts_that_are_cut_are_counted(tmp_path):
         assert run(config(variant), material, tmp_path).about["texts"]["cut"] == cut
     longer = config("infonce", text_length=40)
     assert run(longer, material, tmp_path).about["texts"]["cut"] == 0
+
+
+def test_the_best_run_is_one_that_was_measured():
+    def runs(*values):
+        bests = [{"normal_auc": value, "abnormal_auc_pos": 0.5} for value in values]
+        return [Run(Path(str(n)), config(), {"best": best}) for n, best in enumerate(bests)]
+
+    assert best_run(runs(np.nan, 0.6, 0.7, np.nan)).folder == Path("2")
+    with pytest.raises(ValueError, match="normal_auc and abnormal_auc_pos as numbers, got NaN"):
+        best_run(runs(np.nan, np.nan))
 
 
 def test_filter_keeps_normal_reports_and_counts_add_up(material):
