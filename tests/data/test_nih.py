@@ -59,7 +59,7 @@ def test_records_of_a_small_folder(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_boxes_and_sizes_are_those_of_the_picture_that_is_read(orientation, tmp_path):
-    folder_with(tmp_path, boxes=["b.png,Mass,8,0,32,8"])
+    folder_with(tmp_path, boxes=["b.png,Mass,8,0,24,8"])
     stored(tmp_path / "images" / "b.png", orientation)
     record = read_nih(tmp_path)[0].iloc[1]
     grey = read_grey(tmp_path / record["image"])
