@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
             command.add_argument("--progress", action="store_true", help="a bar on stderr")
             command.add_argument("--tensorboard", action="store_true", help="curves in the run")
         if name == "predict":
-            command.add_argument("images", nargs="+", help="DICOM, PNG, JPEG files; folders")
+            command.add_argument(
+                "images", nargs="+", help="DICOM, PNG, JPEG files; folders of them"
+            )
             command.add_argument("--model", help="folder of an exported model, in place of a run")
             command.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, likewise")
             command.add_argument("--csv", help="write the scores to this file")
@@ -153,14 +155,17 @@ def finished(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _predict(options: argparse.Namespace) -> None:
     from offclip.files import write_text
-    from offclip.study.predict import image_files, predict
+    from offclip.study.predict import image_files, left_out, predict
 
-    found = predict(*scorer(options), options.prompt, image_files(options.images))
+    images, others = image_files(options.images)
+    found = predict(*scorer(options), options.prompt, images)
     if options.csv:
         write_text(Path(options.csv), found.table.to_csv(index_label="file"))
         print(f"wrote {options.csv}, {len(found.table)} images")
     elif len(found.table):
         print(found.table.round(3).to_string())
+    if others:
+        print(left_out(others))
     if found.refused:
         count = len(found.refused) + len(found.table)
         reasons = "\n  ".join(found.refused.values())

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from PIL import ExifTags, Image
 
 from offclip.data.image_codestream import check_scans
+from offclip.data.image_format import START, format_of
 from offclip.data.image_limits import MAX_PIXELS, RefusedImage, check_pixels
 
 IMAGE = "a DICOM, PNG or JPEG image"
@@ -29,10 +30,13 @@ def open_picture(file: BinaryIO) -> Iterator[Image.Image]:
     """The picture of an open file, inside of ``opened_image``; no other format is tried.
 
     Raises:
-        RefusedImage: too many pixels are declared, or a JPEG has too many scans.
+        RefusedImage: another format, too many pixels are declared, or a JPEG has too many scans.
         Exception: whatever Pillow raises for what is none, or a damaged one.
     """
     data = file.read()
+    found = format_of(data[:START])
+    if found not in ("PNG", "JPEG", ""):
+        raise RefusedImage(f"expected {IMAGE}, got {found}; convert it, without loss")
     try:
         image = Image.open(BytesIO(data), formats=("PNG", "JPEG"))
     except Image.DecompressionBombError:
