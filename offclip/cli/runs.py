@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
             command.add_argument("--progress", action="store_true", help="a bar on stderr")
             command.add_argument("--tensorboard", action="store_true", help="curves in the run")
         if name == "predict":
-            command.add_argument("images", nargs="+", help="DICOM, PNG, JPEG files; folders")
+            command.add_argument(
+                "images", nargs="+", help="DICOM, PNG, JPEG files; folders of them"
+            )
             command.add_argument("--model", help="folder of an exported model, in place of a run")
             command.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, likewise")
             command.add_argument("--csv", help="write the scores to this file")
@@ -63,7 +65,12 @@ def run_options(command: argparse.ArgumentParser) -> None:
 
 
 def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
-    """Settings of ``--config`` and of the command line; ``epochs`` are made into steps."""
+    """Settings of ``--config`` and of the command line; ``epochs`` are made into steps.
+
+    Raises:
+        FileNotFoundError: no such configuration.
+        ValueError: no mapping of names; both ``epochs`` and ``steps``; or no whole number of them.
+    """
     import yaml
 
     from offclip.training import TrainConfig
@@ -78,9 +85,15 @@ def _overrides(options: argparse.Namespace, material: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{options.config}: expected lines of name: value, got {found!r}")
     if "epochs" in found:
-        size = int(found.get("batch_size", TrainConfig.batch_size))
-        found["steps"] = material.budget(int(found.pop("epochs")), size)["steps"]
-        found.setdefault("validate_every", material.budget(1, size)["steps"])
+        if "steps" in found:
+            raise ValueError(f"{options.config}: expected epochs or steps, got both; leave one out")
+        epochs, names = found.pop("epochs"), ("batch_size", "accumulate")
+        sizes = {name: found.get(name, getattr(TrainConfig, name)) for name in names}
+        for name, value in {"epochs": epochs, **sizes}.items():
+            if not isinstance(value, int):
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        found["steps"] = material.budget(epochs, **sizes)["steps"]
+        found.setdefault("validate_every", material.budget(1, **sizes)["steps"])
     given = {"init": options.init, "tokenizer": options.tokenizer}
     return found | {name: value for name, value in given.items() if value}
 
@@ -146,16 +159,19 @@ def finished(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _predict(options: argparse.Namespace) -> None:
     from offclip.files import check_target, write_text
-    from offclip.study.predict import image_files, predict
+    from offclip.study.predict import image_files, left_out, predict
 
     if options.csv:
         check_target(options.csv, force=options.force)
-    found = predict(*scorer(options), options.prompt, image_files(options.images))
+    images, others = image_files(options.images)
+    found = predict(*scorer(options), options.prompt, images)
     if options.csv:
         write_text(Path(options.csv), found.table.to_csv(index_label="file"))
         print(f"wrote {options.csv}, {len(found.table)} images")
     elif len(found.table):
         print(found.table.round(3).to_string())
+    if others:
+        print(left_out(others))
     if found.refused:
         count = len(found.refused) + len(found.table)
         reasons = "\n  ".join(found.refused.values())

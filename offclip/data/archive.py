@@ -31,6 +31,7 @@ from offclip.data.curation_folder import (
     Tally,
 )
 from offclip.data.manifests import load_manifest
+from offclip.data.pictures import upright_boxes
 from offclip.data.readers import READERS, Reader
 from offclip.data.readers.mimic import NO_FINDING
 from offclip.data.records import COLUMNS, read_records, write_record_parts
@@ -151,7 +152,7 @@ def _curated(
     dataset, settings = mark.dataset, mark.settings
     root, reports = Path(settings["root"]), Path(settings["reports"])
     rows, found = READERS[dataset](root, seed=settings["seed"])
-    rows = rows.assign(error="", width=0, height=0).reset_index(drop=True)
+    rows = rows.assign(error="", width=0, height=0, orientation=1).reset_index(drop=True)
     listed = np.flatnonzero(rows["reason"] == "")
     if "report" in rows:
         names = rows["report"].iloc[listed].tolist()
@@ -207,7 +208,7 @@ def _add_pictures(
     names = rows["image"].iloc[listed].tolist()
     made = write_cache(out, root, names, before=before, spread=spread)
     about = made.images.set_axis(rows.index[listed])
-    for name in ("width", "height"):
+    for name in ("width", "height", "orientation"):
         rows.loc[listed, name] = about[name]
     unread = about.index[(rows.loc[listed, "reason"] == "") & (about["fault"] != "")]
     rows.loc[unread, ["reason", "error"]] = about.loc[unread, ["fault", "error"]].to_numpy()
@@ -283,18 +284,16 @@ def _records(
     if "is_normal" not in part:
         keeps = FilterPolicy().keeps
         part["is_normal"] = [not any(map(keeps, each)) for each in part["prompt_abnormal"]]
-    if "box_width" in part:
-        part["boxes"] = [scaled_boxes(row) for row in part.itertuples()]
+    part["boxes"] = [scaled_boxes(row) for row in part.itertuples()]
     part = part.assign(**constant)
     kinds = {"width": int, "height": int, "is_normal": bool}
     return part[list(COLUMNS)].astype(kinds)
 
 
 def scaled_boxes(row: Any) -> list[dict[str, Any]]:
-    """Boxes of a reader's row, from pixels of ``box_width`` and ``box_height`` to the file's."""
-    across, down = row.width / row.box_width, row.height / row.box_height
-    scale = {"x_min": across, "x_max": across, "y_min": down, "y_max": down, "label": 1}
-    return [{name: value * scale[name] for name, value in box.items()} for box in row.boxes]
+    """Boxes of a reader's row in pixels of the picture as it is read, upright."""
+    table_size = (row.box_width, row.box_height) if hasattr(row, "box_width") else None
+    return upright_boxes(row.boxes, (row.width, row.height), row.orientation, table_size)
 
 
 def _counts(rows: pd.DataFrame, splits: dict[str, dict[str, int]]) -> dict[str, Any]:

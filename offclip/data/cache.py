@@ -1,10 +1,10 @@
 """An image cache: the 256-px squares of a dataset in one array on disk, each under its name.
 
 ``pictures.npy`` (row, 256, 256; uint8) and ``images.parquet``, in the same order: ``image``,
-``width`` and ``height`` of the file, ``view`` and ``sideways`` as its metadata has them, ``fault``
-and ``error``; and by what a row is known to be up to date: ``fingerprint`` of the file, version of
-the ``code`` that read it, ``crc32`` of the picture. Any NumPy reads the first, any pandas the
-second; nothing is decoded when training starts.
+``width`` and ``height`` of the file as it is read, ``view``, ``sideways`` and ``orientation`` as
+its metadata has them, ``fault`` and ``error``; and by what a row is known to be up to date:
+``fingerprint`` of the file, version of the ``code`` that read it, ``crc32`` of the picture. Any
+NumPy reads the first, any pandas the second; nothing is decoded when training starts.
 """
 
 import os
@@ -42,8 +42,8 @@ class ImageCache:
     Attributes:
         pictures: memory-mapped, (row, 256, 256) of uint8; black where a file could not be read.
         images: one row a picture: ``image``, ``width``, ``height``, ``view``, ``sideways``,
-            ``fault`` (of ``FAULTS``, or ""), ``error`` (the words for it), ``fingerprint``,
-            ``code``, ``crc32``.
+            ``orientation``, ``fault`` (of ``FAULTS``, or ""), ``error`` (the words for it),
+            ``fingerprint``, ``code``, ``crc32``.
     """
 
     pictures: np.ndarray
@@ -236,7 +236,8 @@ def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
             return _black("outside", f"{name}: leads out of {root}; nothing outside it is opened")
         grey, facts = read_grey(path), image_facts(path)
         height, width = grey.shape
-        about = {"width": width, "height": height, "view": facts.view, "sideways": facts.sideways}
+        about = {"width": width, "height": height, "view": facts.view}
+        about |= {"sideways": facts.sideways, "orientation": facts.orientation}
         return published_square(grey), {**about, "fault": "", "error": ""}
     except FileNotFoundError as error:
         return _black("missing_image", str(error))
@@ -245,7 +246,7 @@ def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def _black(fault: str, error: str) -> tuple[np.ndarray, dict[str, Any]]:
-    about = {"width": 0, "height": 0, "view": "", "sideways": False}
+    about = {"width": 0, "height": 0, "view": "", "sideways": False, "orientation": 1}
     return np.zeros(_SHAPE, np.uint8), {**about, "fault": fault, "error": error}
 
 

@@ -10,11 +10,10 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from offclip.data.image_codestream import check_runs, check_scans, codestream_shape
+from offclip.data.image_format import START, format_of
 from offclip.data.image_grey import max_grey, window_grey
 from offclip.data.image_header import add_pixels, read_header
 from offclip.data.image_limits import RefusedImage, check_pixels, opened_image
-
-MAGIC_AT, MAGIC = 128, b"DICM"
 
 _ELEMENTS = (
     "Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated "
@@ -35,9 +34,9 @@ def is_dicom(path: str | Path) -> bool:
 
 
 def _has_magic(file: BinaryIO) -> bool:
-    start = file.read(MAGIC_AT + len(MAGIC))
+    start = file.read(START)
     file.seek(0)
-    return start[MAGIC_AT:] == MAGIC
+    return format_of(start) == "DICOM"
 
 
 def read_dicom(path: str | Path, *, scaling: str = "window") -> UInt8[np.ndarray, "height width"]:

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import ExifTags
-
 from offclip.data.dicom import is_dicom, number
 from offclip.data.image_header import read_header
 from offclip.data.image_limits import opened_image
-from offclip.data.image_raster import IMAGE, open_picture
+from offclip.data.image_raster import IMAGE, ON_ITS_SIDE, open_picture, orientation_of
 
 View = Literal["PA", "AP", "LATERAL", ""]
 
@@ -25,7 +23,6 @@ _VIEWS: dict[str, View] = {
 }  # fmt: skip
 _WORDS = ("PA", "AP", "LAT", "LATERAL")
 _ELEMENTS = ("Rows", "Columns", "ViewPosition", "PatientOrientation", "SeriesDescription")
-_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,21 @@ class ImageFacts:
             is said. (``read_grey`` turns PNG and JPEG files upright, DICOM files not.)
         width: in pixels, as stored.
         height: in pixels, as stored.
+        orientation: by which ``read_grey`` turns it upright, from 1 (not at all) to 8, as EXIF
+            counts them.
     """
 
     view: View
     sideways: bool
     width: int
     height: int
+    orientation: int = 1
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the picture that ``read_grey`` gives."""
+        size = (self.width, self.height)
+        return size[::-1] if self.orientation in ON_ITS_SIDE else size
 
 
 def image_facts(path: str | Path) -> ImageFacts:
@@ -63,10 +69,8 @@ def image_facts(path: str | Path) -> ImageFacts:
         with opened_image(path, "a DICOM file") as file:
             return _dicom_facts(read_header(file, _ELEMENTS)[1])
     with opened_image(path, IMAGE) as file, open_picture(file) as image:
-        # Pillow would decode a PNG to look behind its pixels
-        known = image.format != "PNG" or "exif" in image.info
-        turned = image.getexif().get(ExifTags.Base.Orientation) if known else None
-        return ImageFacts("", turned in _ON_ITS_SIDE, *image.size)
+        orientation = orientation_of(image)
+        return ImageFacts("", orientation in ON_ITS_SIDE, *image.size, orientation)
 
 
 def _dicom_facts(header: Any) -> ImageFacts:

@@ -2,7 +2,7 @@
 
 The folder: ``manifest.csv`` (``file``, ``labels`` separated by ``|``, ``patient_id``, ``view``; if
 known ``rsna_class``), ``images/``, and if known ``boxes.csv`` (``file``, ``label``, ``x_min``,
-``y_min``, ``x_max``, ``y_max`` in pixels of the file). Imports its neighbours.
+``y_min``, ``x_max``, ``y_max`` in pixels of the file as stored). Imports its neighbours.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from offclip.data.manifests import load_manifest
+from offclip.data.pictures import image_facts, upright_boxes
 from offclip.data.records import validate_records
 
 DATASET = "nih_chestxray14"
@@ -60,7 +60,7 @@ def read_nih(folder: str | Path) -> tuple[pd.DataFrame, pd.Series]:
     })  # fmt: skip
     ids = table["file"].map(lambda name: Path(name).stem)
     boxes = _boxes(folder / "boxes.csv", dict(zip(table["file"], ids, strict=True)))
-    sizes = [_size(_image(folder, name)) for name in table["file"]]
+    facts = [image_facts(_image(folder, name)) for name in table["file"]]
     records = pd.DataFrame(
         {
             "dataset": DATASET,
@@ -74,9 +74,12 @@ def read_nih(folder: str | Path) -> tuple[pd.DataFrame, pd.Series]:
             "prompt_abnormal": [[] for _ in ids],
             "is_normal": named.map(lambda found: found == {NORMAL}),
             "labels": named.map(lambda found: {name: int(name in found) for name in known}),
-            "boxes": [boxes.get(study, []) for study in ids],
-            "width": [width for width, _ in sizes],
-            "height": [height for _, height in sizes],
+            "boxes": [
+                upright_boxes(boxes.get(study, []), about.upright_size, about.orientation)
+                for study, about in zip(ids, facts, strict=True)
+            ],
+            "width": [about.upright_size[0] for about in facts],
+            "height": [about.upright_size[1] for about in facts],
             "access": "open",
         }
     )
@@ -127,14 +130,6 @@ def _fitting(wanted: set[str], said: list[set[str]]) -> np.ndarray:
 def _image(folder: Path, name: str) -> Path:
     """The file of an image; a name with a folder in it is not looked for."""
     return folder / "images" / name if Path(name).name == name else folder / "images" / "?"
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: expected an image, got a damaged file ({error})") from error
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

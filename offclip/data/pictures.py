@@ -1,8 +1,9 @@
 """From an image file to the square grey picture that a model takes."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from scipy.stats import rankdata
 from offclip.data.dicom import is_dicom, read_dicom
 from offclip.data.image_facts import image_facts as image_facts
 from offclip.data.image_limits import RefusedImage, opened_image
-from offclip.data.image_raster import IMAGE, open_picture
+from offclip.data.image_raster import IMAGE, ON_ITS_SIDE, open_picture, upright
 
 _EIGHT_BIT = ("1", "L", "P", "RGB", "RGBA", "LA")
 
@@ -54,10 +55,12 @@ def read_grey(
 ) -> UInt8[np.ndarray, "height width"]:
     """Read a DICOM, PNG or JPEG file as grey at its own size.
 
-    Colours and palettes become grey, transparency is ignored, and a picture whose EXIF data say
-    that it lies on its side is turned upright. In PNG files with 16 bits a pixel, white is the
-    highest value of 16 bits, as the format has it (torchxrayvision reads PadChest by this rule, and
-    OpenCV, in CARZero's code, cuts 16 bits to the upper 8, which is the same to one grey level).
+    Colours and palettes become grey, transparency is ignored, and a picture is turned or mirrored
+    as its EXIF data say (boxes of the file turn with it by :func:`upright_boxes`).
+
+    In PNG files with 16 bits a pixel, white is the highest value of 16 bits, as the format has it
+    (torchxrayvision reads PadChest by this rule, and OpenCV, in CARZero's code, cuts 16 bits to the
+    upper 8, which is the same to one grey level).
     Where all values fit into 12 or 8 bits, white is the highest value of those: scanners' values
     are at times copied as they are, and would be black. Which of the two holds for how many of
     PadChest's files is unverified.
@@ -76,10 +79,10 @@ def read_grey(
         return read_dicom(path, scaling=dicom_scaling)
     with opened_image(path, IMAGE) as file, open_picture(file) as image:
         if image.mode in ("I", "I;16", "I;16B", "I;16L"):
-            return _eight_bits(np.asarray(ImageOps.exif_transpose(image)))
+            return _eight_bits(np.asarray(upright(image)))
         if image.mode not in _EIGHT_BIT:
             raise RefusedImage(f"expected grey, RGB or a palette, got {image.mode} pixels")
-        return np.asarray(ImageOps.exif_transpose(image).convert("L"))
+        return np.asarray(upright(image).convert("L"))
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
@@ -88,11 +91,43 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     return np.rint(values * np.float32(255 / white)).astype(np.uint8)
 
 
+def upright_boxes(
+    boxes: Iterable[Mapping[str, Any]],
+    size: tuple[int, int],
+    orientation: int = 1,
+    table_size: tuple[int, int] | None = None,
+) -> list[dict[str, Any]]:
+    """Boxes of an image as it is stored, in pixels of the picture as :func:`read_grey` reads it.
+
+    Args:
+        boxes: ``label, x_min, y_min, x_max, y_max``.
+        size: width and height of the picture as it is read.
+        orientation: of :class:`offclip.data.image_facts.ImageFacts`.
+        table_size: width and height that the boxes refer to; default: those of the stored image.
+    """
+    width, height = map(float, size)
+    stored = (height, width) if orientation in ON_ITS_SIDE else (width, height)
+    across, down = (s / t for s, t in zip(stored, table_size or stored, strict=True))
+    found = []
+    for box in boxes:
+        x = [box["x_min"] * across, box["x_max"] * across]
+        y = [box["y_min"] * down, box["y_max"] * down]
+        if orientation in ON_ITS_SIDE:
+            x, y = y, x
+        if orientation in (2, 3, 6, 7):  # left and right change places
+            x = [width - x[1], width - x[0]]
+        if orientation in (3, 4, 7, 8):  # top and bottom do
+            y = [height - y[1], height - y[0]]
+        corners = {"x_min": x[0], "y_min": y[0], "x_max": x[1], "y_max": y[1]}
+        found.append({"label": box["label"], **corners})
+    return found
+
+
 def boxes_in_square(cases: pd.DataFrame, size: int) -> dict[str, list[dict[str, float | str]]]:
     """Boxes by study id, in pixels of pictures that are padded to a square of this size.
 
     Args:
-        cases: records; their boxes are in pixels of the files.
+        cases: records; their boxes are in pixels of ``width`` and ``height``.
         size: side of the pictures.
     """
     found: dict[str, list[dict[str, float | str]]] = {}

@@ -21,8 +21,15 @@ def prompt_features(model: PairModel, prompts: Sequence[str]) -> Features:
     """What the text tower makes of prompts, on its device.
 
     Raises:
-        ValueError: the tokenizer knows no word of a prompt; the message names it.
+        ValueError: a prompt is longer than the model reads, and would be cut, or the tokenizer
+            knows no word of it; the message names it.
     """
+    for prompt, count in zip(prompts, model.token_counts(prompts), strict=True):
+        if count > model.text_length:
+            raise ValueError(
+                f"prompts: expected at most {model.text_length} tokens, the model's limit, got "
+                f"{count} in {prompt!r}; shorten it, or score its statements one by one"
+            )
     tokens = model.tokenize(prompts)
     assert model.tokenizer is not None
     known = tokens["input_ids"] != model.tokenizer.unk_token_id
@@ -70,8 +77,8 @@ def score_table(
     The model is put into eval mode. Pictures may lie on disk, as a memory map.
 
     Raises:
-        ValueError: repeated ids or prompts, another number of ids than pictures, or a prompt of
-            which the tokenizer knows no word.
+        ValueError: repeated ids or prompts, another number of ids than pictures, or a prompt that
+            is too long or of which the tokenizer knows no word.
     """
     _check_names("ids", ids)
     _check_names("prompts", prompts)

@@ -1,5 +1,6 @@
 """Towers from any vision or text model of ``transformers``, by configuration or from a folder."""
 
+import sys
 from pathlib import Path
 from typing import TypeAlias
 
@@ -74,6 +75,11 @@ class TextBackbone(nn.Module):
         self.backbone = _load(source, "text")
         self.project = nn.Linear(int(self.backbone.config.hidden_size), dim)
 
+    @property
+    def text_length(self) -> int:
+        """Longest text in tokens that its table of positions has room for."""
+        return _positions(self.backbone)
+
     def forward(
         self, input_ids: Int[Tensor, "batch token"], attention_mask: Int[Tensor, "batch token"]
     ) -> Features:
@@ -96,6 +102,8 @@ class BackboneModel(PairModel):
         layers: of the head.
         score_scale: first value of the learned factor on the scores.
     """
+
+    text_tower: TextBackbone
 
     def __init__(
         self,
@@ -120,6 +128,10 @@ class BackboneModel(PairModel):
             score_scale=score_scale,
         )
 
+    @property
+    def text_length(self) -> int:
+        return min(self.text_tower.text_length, super().text_length)
+
 
 def _load(source: Source, side: str) -> PreTrainedModel:
     if isinstance(source, PreTrainedConfig):
@@ -133,6 +145,18 @@ def _load(source: Source, side: str) -> PreTrainedModel:
         )
     model: PreTrainedModel = AutoModel.from_pretrained(str(folder), local_files_only=True)
     return model
+
+
+def _positions(model: PreTrainedModel) -> int:
+    """Positions of a learned table; no limit where there is none.
+
+    RoBERTa and its like count from the padding's index on, so that many fewer are of use.
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            unused = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - unused
+    return sys.maxsize
 
 
 def _side(config: PreTrainedConfig) -> int:

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from offclip.models.config import ModelConfig, PublishedConfig
 from offclip.models.heads import AttentionMaps, CosineHead, CrossAttentionHead
-from offclip.models.tokenizer import tokenize
+from offclip.models.tokenizer import token_counts, tokenize
 from offclip.models.towers import Features, ImageTower, TextTower
 from offclip.scores import PairScores
 
@@ -36,13 +36,30 @@ class PairModel(nn.Module):
         """Read texts with this tokenizer from now on."""
         self.tokenizer = tokenizer
 
-    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask`` of texts.
+    @property
+    def text_length(self) -> int:
+        """Longest text in tokens, special ones included.
 
         Raises:
             ValueError: there is no tokenizer.
         """
-        return tokenize(self._tokenizer(), texts)
+        return int(self._tokenizer().model_max_length)
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask`` of texts, cut after ``text_length`` tokens.
+
+        Raises:
+            ValueError: there is no tokenizer.
+        """
+        return tokenize(self._tokenizer(), texts, self.text_length)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text before any is cut, special ones included.
+
+        Raises:
+            ValueError: there is no tokenizer.
+        """
+        return token_counts(self._tokenizer(), texts)
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:
@@ -140,6 +157,10 @@ class ImageTextModel(PairModel):
         self.image_tower = ImageTower(config)
         self.text_tower = TextTower(config, vocabulary)
         self.head = CosineHead(config) if config.head == "cosine" else _cross_attention(config)
+
+    @property
+    def text_length(self) -> int:
+        return min(self.config.text_length, super().text_length)
 
     @classmethod
     def with_tokenizer(

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
+_AT_ONCE = 1000  # texts whose tokens are in memory together when they are counted
 
 
 def train_tokenizer(
@@ -47,7 +48,20 @@ def train_tokenizer(
     )
 
 
-def tokenize(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dict[str, Tensor]:
-    """``input_ids`` and ``attention_mask`` of shape (texts, longest), padded on the right."""
-    encoded = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], length: int | None = None
+) -> dict[str, Tensor]:
+    """``input_ids`` and ``attention_mask`` of shape (texts, longest), padded on the right.
+
+    Texts of more than ``length`` tokens are cut; default: the tokenizer's own limit.
+    """
+    encoded = tokenizer(
+        list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"
+    )
     return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+
+
+def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text before any is cut, special ones included."""
+    parts = (texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE))
+    return [len(ids) for p in parts for ids in tokenizer(list(p), verbose=False)["input_ids"]]

@@ -1,5 +1,6 @@
 """From finished runs to one model that others can use: the best on validation, with its card."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,11 +25,17 @@ def best_run(runs: Sequence[Run]) -> Run:
     """The run with the highest validation AUC, normality and abnormal classes counted alike.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or none whose AUC is a number.
     """
     if not runs:
         raise ValueError("runs: expected at least one finished run, got none; train one first")
-    return max(runs, key=_validation)
+    measured = [run for run in runs if math.isfinite(_validation(run))]
+    if not measured:
+        raise ValueError(
+            f"runs: expected normal_auc and abnormal_auc_pos as numbers, got NaN from all "
+            f"{len(runs)}; curate validation cases of both kinds"
+        )
+    return max(measured, key=_validation)
 
 
 def export(run: Run, material: Material, folder: str | Path, *, force: bool = False) -> Path:

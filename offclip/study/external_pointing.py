@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from offclip.data.pictures import boxes_in_square
+from offclip.data.archive import scaled_boxes
+from offclip.data.pictures import boxes_in_square, image_facts
 from offclip.evaluation import attention_maps, bootstrap_pointing, pointing_game
 from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.metrics import patient_weights
@@ -23,36 +24,23 @@ def boxes_seen(
     """Boxes by image path in pixels of what the model sees, which is a square of
     ``picture_size - 2 * margin``.
 
-    From the size that the table's boxes refer to, to the file's, to the padded square, to what the
-    model cuts out of it: within a pixel of 256, since the pictures' own padding is rounded.
+    From the size that the table's boxes refer to, to the file's, turned upright as its picture is,
+    to the padded square, to what the model cuts out of it: within a pixel of 256, since the
+    pictures' own padding is rounded.
 
     Args:
         rows: ``image, boxes``, and ``box_width, box_height`` where boxes are not in the file's own
             pixels.
-        images: ``width, height`` of the files, by image path.
+        images: ``width, height`` of the files as they are read, and their ``orientation``, by
+            image path.
         scorer: its model's ``picture_size`` and ``margin`` count.
     """
-    sizes = images.loc[rows["image"]]
-    cases = pd.DataFrame(
-        {
-            "study_id": rows["image"].to_numpy(),
-            "width": sizes["width"].to_numpy(),
-            "height": sizes["height"].to_numpy(),
-            "boxes": rows["boxes"].to_numpy(),
-        }
-    )
-    if "box_width" in rows:
-        across = cases["width"].to_numpy() / rows["box_width"].to_numpy(dtype=float)
-        down = cases["height"].to_numpy() / rows["box_height"].to_numpy(dtype=float)
-        pairs = zip(cases["boxes"], across, down, strict=True)
-        cases["boxes"] = [[_scaled(box, x, y) for box in own] for own, x, y in pairs]
+    names, facts = rows["image"], ("width", "height", "orientation")
+    sizes = {name: images.loc[names, name].to_numpy() for name in facts}
+    cases = rows.assign(study_id=names, **sizes)
+    cases["boxes"] = [scaled_boxes(case) for case in cases.itertuples()]
     found = boxes_in_square(cases, scorer.model.picture_size)
     return boxes_without_margin(found, scorer.model.margin)
-
-
-def _scaled(box: Mapping[str, float | str], x: float, y: float) -> dict[str, float | str]:
-    factor = {"x_min": x, "x_max": x, "y_min": y, "y_max": y}
-    return {"label": box["label"], **{name: float(box[name]) * k for name, k in factor.items()}}
 
 
 def point(
@@ -75,8 +63,9 @@ def point(
         root: of the images.
         folder: of the scores.
     """
-    boxes = boxes_seen(rows, scored.images, scorer)
     names, prompts = list(rows["image"]), [positive_prompt(each) for each in phrases.values()]
+    turned = [image_facts(Path(root) / name).orientation for name in names]
+    boxes = boxes_seen(rows, scored.images.loc[names].assign(orientation=turned), scorer)
     inputs = {
         "phrases": phrases,
         "boxes": boxes,

@@ -134,7 +134,7 @@ def score_images(
         report: gets a line a part.
 
     Raises:
-        ValueError: a name is there twice, the tokenizer knows no word of a prompt, or ``folder``
+        ValueError: a name is there twice, a prompt is too long or has no known word, or ``folder``
             holds something else or the scores of another root.
     """
     root, folder, names = Path(root), Path(folder), list(names)

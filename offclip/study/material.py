@@ -63,14 +63,21 @@ class Material:
         content = self.records.to_json(orient="records").encode()
         return hashlib.sha256(content + RENDERING.to_bytes(4)).hexdigest()[:12]
 
-    def budget(self, epochs: int, batch_size: int) -> dict[str, int]:
+    def budget(self, epochs: int, batch_size: int, accumulate: int = 1) -> dict[str, int]:
         """Settings of :func:`run_config` for so many passes over the drawable training cases.
 
-        Filtered variants have fewer studies and get the same steps: the same budget.
+        A step takes ``batch_size * accumulate`` studies. Filtered variants have fewer studies and
+        get the same steps: the same budget.
+
+        Raises:
+            ValueError: an argument is below 1.
         """
-        steps = max(1, epochs * len(self.cases("train")) // batch_size)
-        every = max(1, steps // 6)
-        return {"steps": steps, "validate_every": every, "batch_size": batch_size}
+        sizes = {"batch_size": batch_size, "accumulate": accumulate}
+        for name, value in {"epochs": epochs, **sizes}.items():
+            if value < 1:
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        steps = max(1, epochs * len(self.cases("train")) // (batch_size * accumulate))
+        return {"steps": steps, "validate_every": max(1, steps // 6), **sizes}
 
     def pictures(self, cases: pd.DataFrame, size: int) -> Pictures:
         """The draws of these cases."""

@@ -1,5 +1,6 @@
 """Scores of image files by any model of the package, by file name, nothing left out in silence."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from offclip.data.image_format import image_format
 from offclip.data.pictures import read_grey
 from offclip.evaluation.zero_shot import prompt_features, scores_of
 from offclip.models.model import PairModel
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
+"""Names that promise an image: a file with one of them is tried whatever is in it."""
+_NAMED = 3  # files that are no images and that a line names
 
 
 @dataclass(frozen=True)
@@ -23,19 +27,60 @@ class Predictions:
     refused: dict[str, str]
 
 
-def image_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Files as given, and the images below each folder (:data:`SUFFIXES`), sorted.
+def image_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
+    """Files as given and the images below each folder, sorted; and what else lies there.
+
+    The content decides, not the name. Images of a format that is not read are among the images,
+    so that they are refused with a reason, and so are files that cannot be opened and visible ones
+    that are images by their name alone. ``DICOMDIR``, the index of a DICOM medium, is none.
 
     Raises:
         ValueError: a folder without images; the message names it.
+        OSError: a folder that cannot be listed.
     """
-    found: list[Path] = []
+    images: list[Path] = []
+    others: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if path.is_dir() and not inside:
-            raise ValueError(f"{path}: no image in this folder ({', '.join(SUFFIXES)})")
-        found += inside if path.is_dir() else [path]
-    return list(dict.fromkeys(found))
+        if not path.is_dir():
+            images.append(path)
+            continue
+        inside = _below(path)
+        found = list(filter(_is_image, inside))
+        rest = sorted(set(inside) - set(found))
+        if not found:
+            raise ValueError(f"{path}: no image in this folder; {left_out(rest)}")
+        images, others = images + found, others + rest
+    return list(dict.fromkeys(images)), sorted(set(others) - set(images))
+
+
+def left_out(others: Sequence[Path]) -> str:
+    """A line on the files of a folder that are no images."""
+    names = [path.name for path in others[:_NAMED]] + ["…"] * (len(others) > _NAMED)
+    listed = f": {', '.join(names)}" if names else ""
+    return f"{len(others)} other file{'s' * (len(others) != 1)} left out{listed}"
+
+
+def _below(folder: Path) -> list[Path]:
+    """Whatever lies in a folder or deeper, sorted; links to folders are not followed."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=stop):
+        here = [Path(parent, name) for name in names]
+        found += here + [path for name in folders if (path := Path(parent, name)).is_symlink()]
+    return sorted(found)
+
+
+def _is_image(path: Path) -> bool:
+    if path.name.upper() == "DICOMDIR" or (path.exists() and not path.is_file()):
+        return False
+    by_name = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    try:
+        return by_name or bool(image_format(path))
+    except OSError:
+        return True
 
 
 @torch.no_grad()

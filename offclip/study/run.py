@@ -263,8 +263,10 @@ def _trained(
     )
     if process_state().is_main_process:
         save_tokenizer(folder, model)
+    lengths = model.token_counts([text for each in texts.texts for text in each])
     counts = {
         "kept": texts.kept,
+        "cut": sum(length > model.text_length for length in lengths),  # of those that are kept
         "dropped": texts.dropped,
         "studies": len(batches.rows),
         "studies_without_text": int(chosen.sum()) - len(batches.rows),

@@ -6,6 +6,7 @@ that training knows no evaluation.
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -120,7 +121,7 @@ def train(
     Raises:
         ValueError: ``folder`` holds something else or a run of another configuration, an epoch has
             no batch, the batch cannot be shared out evenly, or validation does not give
-            ``config.select``.
+            ``config.select`` or never a finite value of it.
         FloatingPointError: the loss is not finite; ``not_finite_<process>.json`` has the studies.
         MemoryError: the memory is too small; the message says what to lower.
     """
@@ -172,7 +173,7 @@ def train(
             entry = _entry(progress, metrics, facts)
             progress.log.append(entry)
             progress.since = []
-            if not progress.best or metrics[config.select] > progress.best[config.select]:
+            if _improves(metrics[config.select], progress.best.get(config.select)):
                 progress.best = {"step": progress.step, **metrics}
                 if first:
                     save_weights(folder / "best.safetensors", judged)
@@ -185,7 +186,7 @@ def train(
         if saves and first:
             save_progress(folder, progress, parts)
     accelerator.wait_for_everyone()
-    return _finish(folder, model, progress)
+    return _finish(folder, model, progress, config)
 
 
 def _check_share(config: TrainConfig, accelerator: Accelerator) -> None:
@@ -290,6 +291,11 @@ def _validated(
     return shared[0]
 
 
+def _improves(value: float, best: float | None) -> bool:
+    """Whether a metric is the best so far; NaN and infinities never are, and block none after."""
+    return math.isfinite(value) and (best is None or not value <= best)
+
+
 def _line(entry: Metrics, config: TrainConfig) -> str:
     return (
         f"step {entry['step']:>5.0f}/{config.steps}  loss {entry['loss_total']:.3f}  "
@@ -319,7 +325,14 @@ def write_config(folder: Path, model: PairModel, config: TrainConfig) -> None:
         )
 
 
-def _finish(folder: Path, model: PairModel, progress: Progress) -> TrainResult:
+def _finish(folder: Path, model: PairModel, progress: Progress, config: TrainConfig) -> TrainResult:
+    if not math.isfinite(progress.best.get(config.select, math.nan)):
+        found = sorted({str(entry[config.select]) for entry in progress.log})
+        raise ValueError(
+            f"select: expected a finite {config.select} at one validation or more, got "
+            f"{', '.join(found)} at all {len(progress.log)}, so no checkpoint is best; look at "
+            f"{folder / 'log.jsonl'}, and take another metric or validation cases that define it"
+        )
     (folder / PREVIOUS).unlink(missing_ok=True)
     load_weights(folder / "best.safetensors", model)
     model.eval()

@@ -16,7 +16,8 @@ def learning_rate(config: TrainConfig, step: int, judged: Sequence[float] = ()) 
     Args:
         config: settings.
         step: from 0 on.
-        judged: ``config.select`` of every validation so far, for ``schedule="plateau"``.
+        judged: ``config.select`` of every validation so far, for ``schedule="plateau"``; what is
+            not finite counts as no validation.
     """
     warmup = config.warmup * config.steps
     if step < warmup:
@@ -33,6 +34,6 @@ def _after_plateaus(config: TrainConfig, judged: Sequence[float]) -> float:
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, mode="max", factor=FACTOR, patience=config.patience, threshold=0.0
     )
-    for value in judged:
+    for value in filter(math.isfinite, judged):
         scheduler.step(value)
     return float(optimizer.param_groups[0]["lr"])

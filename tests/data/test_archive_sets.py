@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 
 from offclip.data.archive import curate_archive, scaled_boxes
-from offclip.data.cache import ImageCache
+from offclip.data.cache import ImageCache, write_cache
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import read_grey
+from offclip.data.pictures import boxes_in_square, read_grey
 from offclip.data.readers import READERS
 from offclip.rehearsal import MARKER, rehearse
 from offclip.squares import published_square
+from tests.data.turned import BOX, CORNERS, bright, stored
 
 
 @pytest.fixture(scope="module", params=sorted(READERS))
@@ -58,13 +59,28 @@ def test_boxes_lie_in_their_picture(curated):
 def test_boxes_are_scaled_to_the_file():
     row = pd.Series(
         {
-            "width": 512, "height": 256, "box_width": 1024, "box_height": 1024,
+            "width": 512, "height": 256, "box_width": 1024, "box_height": 1024, "orientation": 1,
             "boxes": [{"label": "A", "x_min": 10.0, "y_min": 20.0, "x_max": 30.0, "y_max": 40.0}],
         }
     )  # fmt: skip
     assert scaled_boxes(row) == [
         {"label": "A", "x_min": 5.0, "y_min": 5.0, "x_max": 15.0, "y_max": 10.0}
     ]
+
+
+@pytest.mark.parametrize("table", [{}, {"box_width": 80, "box_height": 48}])
+def test_boxes_of_records_lie_where_the_cached_picture_is_bright(table, tmp_path):
+    """All eight EXIF orientations, from the file to the 256-px square that models see."""
+    names = [stored(tmp_path / f"{n}.jpg", n).name for n in range(1, 9)]
+    cached = write_cache(tmp_path / "cache", tmp_path, names)
+    factor = 2 if table else 1
+    box = {name: value * factor for name, value in BOX.items() if name in CORNERS}
+    rows = cached.images.assign(study_id=names, boxes=[[{"label": "A", **box}]] * 8, **table)
+    rows["boxes"] = [scaled_boxes(row) for row in rows.itertuples()]
+    seen = boxes_in_square(rows, 256)
+    for name, picture in zip(names, cached.pictures, strict=True):
+        [corners] = [[each[c] for c in CORNERS] for each in seen[name]]
+        assert bright(picture) == pytest.approx(corners, abs=1.5), name
 
 
 def test_open_text_has_prompts_when_a_classifier_judges_them(tmp_path):

@@ -50,19 +50,38 @@ PLANTED = {
 )
 def test_views_of_dicom_files(elements, view, sideways, tmp_path):
     facts = image_facts(write(tmp_path / "a.dcm", GREY, **elements))
-    assert dataclasses.astuple(facts) == (view, sideways, 4, 3)
+    assert dataclasses.astuple(facts) == (view, sideways, 4, 3, 1)
+    assert facts.upright_size == (4, 3), "DICOM files are not turned"
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize(
-    ("orientation", "sideways"), [(None, False), (1, False), (3, False), (8, True)]
+    ("orientation", "sideways"),
+    [(None, False), (0, False), (1, False), (3, False), (8, True), (9, False)],
 )
 def test_rasters_know_how_they_lie(orientation, sideways, suffix, tmp_path):
     exif = Image.Exif()
-    if orientation:
+    if orientation is not None:
         exif[0x0112] = orientation
     Image.fromarray(GREY).save(tmp_path / f"a.{suffix}", exif=exif)
-    assert dataclasses.astuple(image_facts(tmp_path / f"a.{suffix}")) == ("", sideways, 4, 3)
+    facts = image_facts(tmp_path / f"a.{suffix}")
+    turned = orientation if orientation in range(1, 9) else 1
+    assert dataclasses.astuple(facts) == ("", sideways, 4, 3, turned)
+    assert facts.upright_size == read_grey(tmp_path / f"a.{suffix}").shape[::-1]
+
+
+def test_what_stands_behind_the_pixels_of_a_png_turns_nothing(tmp_path):
+    """It would be seen where pixels are read, and not where sizes and boxes are."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    whole = (tmp_path / "a.png").read_bytes()
+    start, end = whole.index(b"eXIf") - 4, whole.index(b"IDAT") - 4
+    place = whole.index(b"IEND") - 4
+    moved = whole[:start] + whole[end:place] + whole[start:end] + whole[place:]
+    (tmp_path / "a.png").write_bytes(moved)
+    assert image_facts(tmp_path / "a.png").orientation == 1
+    assert (read_grey(tmp_path / "a.png") == GREY).all()
 
 
 def test_no_pixel_is_decoded(tmp_path):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from offclip.data.pictures import read_grey, read_picture
+from offclip.data.pictures import image_facts, read_grey, read_picture, upright_boxes
+from tests.data.turned import BOX, CORNERS, bright, stored
 
 
 def test_a_picture_becomes_square_and_keeps_its_shape(tmp_path):
@@ -63,6 +64,22 @@ def test_a_picture_on_its_side_is_turned_upright(suffix, tmp_path):
     Image.fromarray(np.rot90(grey)).save(path, exif=orientation)
     turned = read_grey(path)
     assert turned.shape == (32, 16) and np.abs(turned.astype(int) - grey).max() < 20
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("scale", [1, 2])
+def test_boxes_turn_with_the_picture(scale, orientation, suffix, tmp_path):
+    """Painted into the image as stored, inside its box as read; the table may have its own size."""
+    path, box = stored(tmp_path / f"a.{suffix}", orientation), dict(BOX)
+    for name in ("x_min", "x_max"):
+        box[name] *= scale  # the table's image is wider than the file's, for scale 2
+    facts, grey = image_facts(path), read_grey(path)
+    assert facts.upright_size == grey.shape[::-1]
+    table_size = None if scale == 1 else (80, 24)
+    [turned] = upright_boxes([box], facts.upright_size, facts.orientation, table_size)
+    assert turned["label"] == "A" and set(turned) == set(BOX)
+    assert bright(grey) == tuple(turned[name] for name in CORNERS)
 
 
 def test_deep_pictures_on_their_side_are_turned_too(tmp_path):

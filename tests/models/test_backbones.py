@@ -8,12 +8,16 @@ from transformers import (
     ConvNextConfig,
     Dinov2WithRegistersConfig,
     DistilBertConfig,
+    ModernBertConfig,
     ResNetConfig,
+    RobertaConfig,
     SwinConfig,
     ViTConfig,
 )
 
+from offclip.evaluation.zero_shot import prompt_features
 from offclip.losses import offclip_loss
+from offclip.models import train_tokenizer
 from offclip.models.backbones import BackboneModel, TextBackbone, VisionBackbone
 
 TRANSFORMER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -84,6 +88,32 @@ def test_two_backbones_train_with_the_loss():
     assert not without
     maps, _ = model.attention(torch.randn(3, 1, 32, 32), **texts())
     assert maps.shape == (1, 3, 3, 17)
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "length"),
+    [
+        (BertConfig(**TRANSFORMER, vocab_size=60, intermediate_size=16,
+                    max_position_embeddings=9), 32, 9),
+        (BertConfig(**TRANSFORMER, vocab_size=60, intermediate_size=16,
+                    max_position_embeddings=9), 7, 7),
+        (RobertaConfig(**TRANSFORMER, vocab_size=60, intermediate_size=16, pad_token_id=1,
+                       max_position_embeddings=11), 10**30, 9),
+        (DistilBertConfig(vocab_size=60, dim=16, n_layers=1, n_heads=2, hidden_dim=16,
+                          max_position_embeddings=9), 10**30, 9),
+        (ModernBertConfig(**TRANSFORMER, vocab_size=60, intermediate_size=16, pad_token_id=0,
+                          bos_token_id=2, cls_token_id=2, eos_token_id=3, sep_token_id=3), 11, 11),
+    ],
+)  # fmt: skip
+def test_texts_end_where_the_positions_of_a_backbone_do(text, most, length):
+    model = BackboneModel(VISION["vit"][0], text, dim=12)
+    model.use_tokenizer(train_tokenizer(["there is effusion"] * 2, length=most))
+    words = ["effusion " * count for count in (length - 2, length - 1)]
+    assert model.text_length == length and model.token_counts(words) == [length, length + 1]
+    assert model.encode_texts(**model.tokenize(words)).tokens.shape == (2, length, 12)
+    assert prompt_features(model, words[:1]).tokens.shape == (1, length, 12)
+    with pytest.raises(ValueError, match=f"at most {length} tokens.* got {length + 1} in 'effus"):
+        prompt_features(model, words)
 
 
 def test_a_folder_gives_its_weights_and_a_name_is_not_downloaded(tmp_path):

@@ -14,6 +14,20 @@ def tokenizer():
     return train_tokenizer(TEXTS, vocabulary=60)
 
 
+def test_tokens_are_counted_before_a_text_is_cut(tokenizer, capfd):
+    model = ImageTextModel.with_tokenizer(ModelConfig(**SMALL, text_length=6), tokenizer)
+    words = ["there is effusion", "there is no pleural effusion", " ".join(["effusion"] * 90)]
+    assert model.token_counts(words) == [5, 7, 92] and model.text_length == 6
+    assert model.token_counts([]) == []
+    cut = model.tokenize(words)
+    assert cut["attention_mask"].sum(dim=1).tolist() == [5, 6, 6]
+    assert model.token_counts(words * 1000) == [5, 7, 92] * 1000
+    tokenizer_of_less = train_tokenizer(TEXTS, length=4)
+    model.use_tokenizer(tokenizer_of_less)
+    assert model.text_length == 4 and model.tokenize(words)["input_ids"].shape == (3, 4)
+    assert "longer than" not in capfd.readouterr().err
+
+
 def make(head, tokenizer, **overrides):
     torch.manual_seed(0)
     model = ImageTextModel(ModelConfig(head=head, **{**SMALL, **overrides}), len(tokenizer))

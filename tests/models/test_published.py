@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertTokenizerFast
 
+from offclip.evaluation.zero_shot import prompt_features
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.models.published import (
     PublishedCARZero,
@@ -63,6 +64,17 @@ def scores(model, texts=("there is no effusion", "cardiomegaly is there")):
     images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         return model.scores(images, **model.tokenize(list(texts)))
+
+
+def test_a_text_is_counted_as_it_is_cleaned_and_cut_after_the_slots(model):
+    assert model.text_length == TINY.text_length == 12
+    fits = "There is (no) effusion! There is no cardiomegaly."  # 7 words, 3 pieces, 2 ends
+    assert model.token_counts([fits, fits + " No effusion there.", "Edema"]) == [12, 15, 2]
+    tokens = model.tokenize([fits, fits + " No effusion there."])
+    assert tokens["attention_mask"].sum(dim=1).tolist() == [12, 12]
+    assert len(prompt_features(model, [fits]).tokens) == 1
+    with pytest.raises(ValueError, match="at most 12 tokens, the model's limit, got 15 in 'There"):
+        prompt_features(model, [fits, fits + " No effusion there."])
 
 
 def test_weights_come_back_under_published_names(model, tokenizer):

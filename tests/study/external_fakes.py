@@ -108,6 +108,11 @@ class Oracle(PairModel):
         ids = torch.tensor([[1, 2, 3 + self.prompts.index(text)] for text in texts])
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
+    text_length = 3
+
+    def token_counts(self, texts):
+        return [3] * len(texts)
+
     def encode_texts(self, input_ids, attention_mask):
         self.encoded += len(input_ids)
         pooled = input_ids[:, 2:].double() - 3

@@ -142,15 +142,53 @@ def test_a_run_starts_from_the_given_weights(folder, tmp_path):
         run(config(**{**moved, "init": str(tmp_path / "gone")}), material, tmp_path)
 
 
-def test_from_the_command_line_with_epochs(folder, tmp_path, capsys):
-    settings = {**TINY, "epochs": 2}
-    del settings["steps"], settings["validate_every"]
-    (tmp_path / "tiny.yaml").write_text(json.dumps(settings))
-    world = ["--data", str(folder), "--out", str(tmp_path / "runs"),
-             "--config", str(tmp_path / "tiny.yaml")]  # fmt: skip
-    assert main(["train", *world]) == 0
+def world_of(folder, tmp_path, **settings):
+    """Options of a command on the small published model, its YAML file written."""
+    untimed = {name: TINY[name] for name in TINY if name not in ("steps", "validate_every")}
+    (tmp_path / "tiny.yaml").write_text(json.dumps(untimed | settings))
+    return ["--data", str(folder), "--out", str(tmp_path / "runs"),
+            "--config", str(tmp_path / "tiny.yaml")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "steps"), [(1, [4, 8, 9]), (2, [2, 4]), (3, [1, 2, 3]), (64, [1])]
+)
+def test_epochs_are_passes_however_many_batches_make_a_step(accumulate, steps, folder, tmp_path):
+    """Two passes over 36 studies in batches of 8, validated each pass."""
+    assert main(["train", *world_of(folder, tmp_path, epochs=2, accumulate=accumulate)]) == 0
     log = pd.read_json(next((tmp_path / "runs").glob("*/log.jsonl")), lines=True)
-    assert log["step"].tolist() == [4, 8, 9]  # two passes over 36 studies, validated each pass
+    assert log["step"].tolist() == steps
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 2, "steps": 9}, "expected epochs or steps, got both"),
+        ({"epochs": 0.5}, "epochs: expected a whole number of at least 1, got 0.5"),
+        ({"epochs": 0}, "epochs: expected a whole number of at least 1, got 0"),
+        ({"epochs": 2, "accumulate": 0}, "accumulate: expected a whole number of at least 1"),
+        ({"epochs": 2, "batch_size": 0}, "batch_size: expected a whole number of at least 1"),
+    ],
+)
+def test_epochs_that_make_no_budget_are_refused(settings, message, folder, tmp_path, capsys):
+    assert main(["train", *world_of(folder, tmp_path, **settings)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_budget_is_passes_over_the_studies(folder, tmp_path):
+    material = material_of(folder, tmp_path)
+    assert material.budget(2, 8) == {
+        "steps": 9, "validate_every": 1, "batch_size": 8, "accumulate": 1,
+    }  # fmt: skip
+    for accumulate in (1, 2, 4):
+        train = config(**{**TINY, **material.budget(30, 8, accumulate)}).train
+        passes = train.steps * train.batch_size * train.accumulate / 36
+        assert 30 - 8 * accumulate / 36 < passes <= 30
+
+
+def test_a_model_made_on_the_command_line_scores_and_is_not_exported(folder, tmp_path, capsys):
+    world = world_of(folder, tmp_path, epochs=1)
+    assert main(["train", *world]) == 0
     assert main(["evaluate", *world]) == 0
     image = str(folder.parent / "images" / "S200.png")
     assert main(["predict", *world, image, "--prompt", "there is cardiomegaly"]) == 0

@@ -3,16 +3,19 @@
 import os
 import pickle
 import shutil
+import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from offclip.data.pictures import read_grey
 from offclip.study import external_scores
 from offclip.study.external_corrected import units_of
 from offclip.study.external_pointing import boxes_seen, measure_pointing, point
 from offclip.study.external_scores import Scored, Scorer, score_digest, score_images
+from tests.data.turned import BOX, stored
 from tests.study.external_fakes import Oracle, known_pictures, square
 
 PROMPTS = ["there is a", "there is b"]
@@ -200,14 +203,30 @@ def test_boxes_go_from_the_tables_pixels_to_what_the_model_sees():
     """512 × 256 in the table, 128 × 64 in the file; the model sees 224 of 256, padded above."""
     box = {"label": "A", "x_min": 0.0, "y_min": 0.0, "x_max": 256.0, "y_max": 256.0}
     rows = pd.DataFrame({"image": ["p"], "boxes": [[box]], "box_width": 512, "box_height": 256})
-    images = pd.DataFrame({"width": [128], "height": [64]}, index=["p"])
+    images = pd.DataFrame({"width": [128], "height": [64], "orientation": 1}, index=["p"])
     sees = Scorer(Oracle(truth, {}, size=256, margin=16), square)
     assert boxes_seen(rows, images, sees) == {
         "p": [{"label": "A", "x_min": -16, "y_min": 48, "x_max": 112, "y_max": 176}]
     }
     plain = rows.drop(columns=["box_width", "box_height"])
-    images = pd.DataFrame({"width": [512], "height": [256]}, index=["p"])
+    images = pd.DataFrame({"width": [512], "height": [256], "orientation": 1}, index=["p"])
     assert boxes_seen(plain, images, sees) == boxes_seen(rows, images, sees)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_game_is_played_in_boxes_that_turn_with_their_picture(orientation, tmp_path):
+    """Attention on the bright rectangle of a file is a hit, however the file is turned."""
+    stored(tmp_path / "p.png", orientation)
+    grey = read_grey(tmp_path / "p.png")
+    y, x = np.argwhere(square(grey) > 120).mean(axis=0)
+    known = {zlib.crc32(np.ascontiguousarray(square(grey)).tobytes()): "p.png"}
+    cell = 8 * (int(y) // 8) + int(x) // 8
+    model = Oracle(lambda *_: 0.0, known, looks_at=lambda *_: cell)
+    rows = pd.DataFrame({"image": ["p.png"], "patient_id": ["1"], "boxes": [[BOX]]})
+    size = {"width": grey.shape[1], "height": grey.shape[0]}
+    scored = Scored(pd.DataFrame(), pd.DataFrame(size, index=["p.png"]), {}, 0.0)
+    hits = point(Scorer(model, square), {"A": "a"}, rows, scored, tmp_path, tmp_path)
+    assert hits["hit"].tolist() == [True] and hits["chance"].max() < 0.3
 
 
 @pytest.mark.parametrize("hit", [True, False])

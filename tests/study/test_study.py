@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from offclip.data.batches import PhantomImages, StudyBatches
 from offclip.evaluation import config_hash, read_evidence, write_evidence
 from offclip.folders import foreign, read_mark
 from offclip.study import (
+    Material,
+    best_run,
     finished_run,
     load_model,
     overview,
@@ -20,9 +23,9 @@ from offclip.study import (
     sweep,
 )
 from offclip.study.material import training_texts
-from offclip.study.run import LATER, chosen_studies, run_folder, run_hash
+from offclip.study.run import LATER, Run, chosen_studies, run_folder, run_hash
 from offclip.text import FilterPolicy
-from tests.study.conftest import SMALL
+from tests.study.conftest import SMALL, all_records
 
 run_module = sys.modules["offclip.study.run"]  # its name in the package is the function's
 
@@ -106,6 +109,28 @@ def test_study_records_are_whole(material, tmp_path):
     difference = pooled(table, "abnormal_auc_pos_difference").query("detail.str.endswith('mean')")
     means = overview(table)["abnormal, POS"]
     assert difference.value.item() == pytest.approx(means["offclip"] - means["infonce"], abs=2e-6)
+
+
+def test_texts_that_are_cut_are_counted(tmp_path):
+    records = all_records()
+    long = "there is no pleural effusion " * 7  # 35 words, where 30 have room
+    records.at[0, "prompts"] = [long, "there is clear lung"]  # a normal study
+    records.at[1, "prompts"] = ["there is cardiomegaly", long]  # dropped by the filter
+    material = Material(records, tmp_path / "draws")
+    for variant, cut in (("infonce", 2), ("offclip", 1)):
+        assert run(config(variant), material, tmp_path).about["texts"]["cut"] == cut
+    longer = config("infonce", text_length=40)
+    assert run(longer, material, tmp_path).about["texts"]["cut"] == 0
+
+
+def test_the_best_run_is_one_that_was_measured():
+    def runs(*values):
+        bests = [{"normal_auc": value, "abnormal_auc_pos": 0.5} for value in values]
+        return [Run(Path(str(n)), config(), {"best": best}) for n, best in enumerate(bests)]
+
+    assert best_run(runs(np.nan, 0.6, 0.7, np.nan)).folder == Path("2")
+    with pytest.raises(ValueError, match="normal_auc and abnormal_auc_pos as numbers, got NaN"):
+        best_run(runs(np.nan, np.nan))
 
 
 def test_filter_keeps_normal_reports_and_counts_add_up(material):

@@ -254,6 +254,46 @@ def test_folder_of_another_run_is_refused(tmp_path):
         train(new_model(), batches, validate, other, tmp_path)
 
 
+NAN = float("nan")
+
+
+def says(values):
+    """A validation whose metric takes these values in turn."""
+    left = iter(values)
+    return lambda model: {"accuracy": next(left)}
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ([NAN, 0.2, 0.4, 0.3], 6),
+        ([0.2, NAN, 0.4, 0.3], 6),
+        ([NAN, NAN, NAN, 0.0], 8),
+        ([0.2, 0.1, NAN, NAN], 2),
+        ([float("inf"), 0.1, -float("inf"), 0.1], 4),
+    ],
+)
+def test_a_metric_that_is_not_finite_is_never_best_and_blocks_no_other(values, step, tmp_path):
+    whole = train(new_model(), batches, says(values), CONFIG, tmp_path / "whole")
+    assert whole.best == {"step": step, "accuracy": values[step // 2 - 1]}
+    judge = says(values)
+    with pytest.raises(KeyboardInterrupt):
+        train(new_model(), Kinds(epochs=1), judge, CONFIG, tmp_path / "parts")
+    parts = train(new_model(seed=7), batches, judge, CONFIG, tmp_path / "parts")
+    assert parts.best == whole.best
+    kept, again = ((tmp_path / n / "best.safetensors").read_bytes() for n in ("whole", "parts"))
+    assert kept == again
+
+
+def test_a_metric_that_is_never_finite_is_named_and_so_again_when_resumed(tmp_path):
+    values = [NAN, float("inf"), NAN, NAN]
+    message = r"select: expected a finite accuracy .* got inf, nan at all 4, .*log.jsonl"
+    for judge in (says(values), says([])):
+        with pytest.raises(ValueError, match=message):
+            train(new_model(), batches, judge, CONFIG, tmp_path)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
 def test_unknown_selection_metric_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"select: expected one of .* accuracy; got 'f1'"):
         train(new_model(), batches, validate, dataclasses.replace(CONFIG, select="f1"), tmp_path)
@@ -286,6 +326,8 @@ def test_plateau_halves_after_patience():
     judged = [0.5, 0.6, 0.6, 0.55, 0.6, 0.7, 0.1, 0.1, 0.1]
     rates = [learning_rate(config, 10, judged[:count]) for count in range(len(judged) + 1)]
     assert rates == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+    unknown = [value for each in judged for value in (NAN, each, float("inf"))]
+    assert [learning_rate(config, 10, unknown[: 3 * count]) for count in range(10)] == rates
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 A reader takes ``(root, *, seed)`` and returns rows and counts. Rows: ``study_id, patient_id, split,
 image`` (path below the root), ``view, labels, boxes, reason`` (why the row is left out, or ""), and
 ``is_normal``, or else ``report`` (path of the text that tells it). Boxes are in pixels of a picture
-of ``box_width`` × ``box_height``; without these columns, of the file.
+of ``box_width`` × ``box_height``; without these columns, of the file. Both are meant as stored, not
+as EXIF data turn them: records have the boxes turned (``upright_boxes``).
 """
 
 from collections.abc import Callable, Mapping

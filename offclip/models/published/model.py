@@ -19,7 +19,7 @@ from offclip.models.config import PublishedConfig
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.model import PairModel
 from offclip.models.published.preprocess import MEAN, STD
-from offclip.models.published.text import PublishedTextTower, published_tokens
+from offclip.models.published.text import PublishedTextTower, published_text, published_tokens
 from offclip.models.towers import Features
 
 TOKENIZER = "tokenizer"
@@ -139,10 +139,18 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
             model.use_tokenizer(AutoTokenizer.from_pretrained(source, **where))
         return model
 
+    @property
+    def text_length(self) -> int:
+        return self.config.text_length
+
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask`` of texts, cleaned as published.
+        """``input_ids`` and ``attention_mask`` of texts, cleaned and cut as published.
 
         Raises:
             ValueError: there is no tokenizer, or nothing is left of a text.
         """
-        return published_tokens(self._tokenizer(), texts, self.config.text_length)
+        return published_tokens(self._tokenizer(), texts, self.text_length)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each cleaned text before any is cut."""
+        return super().token_counts([published_text(text) for text in texts])

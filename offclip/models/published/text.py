@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
+from offclip.models.tokenizer import tokenize
 from offclip.models.towers import Features
 
 LAST_LAYERS = 4
@@ -32,7 +33,7 @@ def published_text(text: str) -> str:
 def published_tokens(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], length: int
 ) -> dict[str, Tensor]:
-    """``input_ids`` and ``attention_mask`` of cleaned texts, padded to ``length`` slots.
+    """``input_ids`` and ``attention_mask`` of cleaned texts, cut after ``length`` tokens.
 
     Raises:
         ValueError: nothing is left of a text; the message names it.
@@ -44,10 +45,7 @@ def published_tokens(
                 f"texts: nothing is left of {text!r}, since the published code drops sentences of "
                 "one word; write it as 'there is …'"
             )
-    encoded = tokenizer(
-        cleaned, padding=True, truncation=True, max_length=length, return_tensors="pt"
-    )
-    return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+    return tokenize(tokenizer, cleaned, length)
 
 
 class PublishedTextTower(nn.Module):
