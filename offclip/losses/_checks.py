@@ -1,14 +1,9 @@
-"""Checks and casts that every loss shares."""
+"""Checks that the losses share."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-
-def full_precision(logits: Tensor) -> Tensor:
-    """Half-precision scores become float32; float32 and float64 stay as they are."""
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def check_square(logits: Tensor) -> None:

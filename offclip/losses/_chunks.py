@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from offclip.scores import no_autocast
+
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
@@ -41,7 +43,7 @@ def sigmoid_cell_sum(
 class _CellLogSums(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, texts: Tensor, scale: Tensor, chunk_size: int) -> Any:
-        with _no_autocast(images):
+        with no_autocast(images):
             rows, columns = _log_sums(images, texts, scale, chunk_size)
         ctx.save_for_backward(images, texts, scale, rows, columns)
         ctx.chunk_size = chunk_size
@@ -51,7 +53,7 @@ class _CellLogSums(torch.autograd.Function):
     def backward(ctx: Any, grad_rows: Tensor, grad_columns: Tensor) -> Any:
         images, texts, scale, rows, columns = ctx.saved_tensors
         gradient = _log_sums_gradient(rows, columns, grad_rows, grad_columns)
-        with _no_autocast(rows):
+        with no_autocast(rows):
             return *_pull_back(images, texts, scale, None, ctx.chunk_size, gradient), None
 
 
@@ -69,7 +71,7 @@ class _SigmoidCellSum(torch.autograd.Function):
     ) -> Any:
         ctx.save_for_backward(images, texts, scale, bias, is_normal, weights)
         ctx.chunk_size = chunk_size
-        with _no_autocast(images):
+        with no_autocast(images):
             return _sigmoid_sum(images, texts, scale, bias, is_normal, weights, chunk_size)
 
     @staticmethod
@@ -77,14 +79,9 @@ class _SigmoidCellSum(torch.autograd.Function):
         images, texts, scale, bias, is_normal, weights = ctx.saved_tensors
         total = torch.zeros_like(bias)
         gradient = _sigmoid_gradient(is_normal, weights, grad, total)
-        with _no_autocast(bias):
+        with no_autocast(bias):
             gradients = _pull_back(images, texts, scale, bias, ctx.chunk_size, gradient)
         return *gradients, total, None, None, None
-
-
-def _no_autocast(like: Tensor) -> torch.autocast:
-    """Products stay in the dtype of the inputs inside mixed precision too."""
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def _chunks(

@@ -15,10 +15,10 @@ from offclip.losses._checks import (
     check_normal_flags,
     check_not_negative,
     check_positive,
-    full_precision,
 )
 from offclip.losses._chunks import cell_log_sums, sigmoid_cell_sum
 from offclip.losses.offclip import BALANCES, FORMS, OffClipLoss
+from offclip.scores import full_precision
 
 Scalar = Float[Tensor, ""] | Float[Tensor, "1"] | float
 

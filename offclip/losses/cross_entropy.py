@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_cells, check_square, full_precision
+from offclip.losses._checks import check_cells, check_square
+from offclip.scores import full_precision
 
 
 def info_nce(

@@ -16,12 +16,11 @@ from offclip.losses._checks import (
     check_normal_flags,
     check_not_negative,
     check_square,
-    full_precision,
 )
 from offclip.losses.cross_entropy import info_nce, mean_where, row_cross_entropy
 from offclip.losses.sigmoid import sigmoid_loss
 from offclip.losses.targets import pair_targets
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision
 
 FORMS = ("bce", "soft_ce")
 BALANCES = ("none", "classes")

@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from offclip.losses._checks import check_cells, full_precision
+from offclip.losses._checks import check_cells
+from offclip.scores import full_precision
 
 
 def sigmoid_loss(

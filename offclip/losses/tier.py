@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_positive, full_precision
+from offclip.losses._checks import check_positive
+from offclip.scores import full_precision
 
 EPSILON = 1e-7
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import linear, normalize, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from offclip.models.config import ModelConfig
 from offclip.models.towers import Features
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision, no_autocast
 
 AttentionMaps = tuple[
     Float[Tensor, "layer image text image_memory"], Float[Tensor, "layer text image text_memory"]
@@ -39,8 +39,13 @@ class CosineHead(nn.Module):
     def rows(
         self, side: Features, queries: Float[Tensor, "other dim"]
     ) -> Float[Tensor, "side other"]:
-        """Scores of each input of one side with each pooled vector of the other."""
-        cosines = normalize(side.pooled, dim=1) @ normalize(queries, dim=1).T
+        """Scores of each input of one side with each pooled vector of the other.
+
+        In float32 inside autocast too, where a bfloat16 score near 100 would be off by up to 0.5.
+        """
+        left, right = (normalize(full_precision(x), dim=1) for x in (side.pooled, queries))
+        with no_autocast(left):
+            cosines = left @ right.T
         return self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
 
     def local(self, tokens: Float[Tensor, "*side dim"]) -> Float[Tensor, "*side dim"]:
@@ -86,9 +91,9 @@ class FusionLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
-        for linear in (self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        for projection in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(projection.weight)
+            nn.init.zeros_(projection.bias)
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -221,8 +226,15 @@ class CrossAttentionHead(nn.Module):
         x = self.norm(queries)[None]
         for layer in self._layers:
             x = layer(x, memory, mask)
-        scores: Tensor = self.mlp_head(self.norm(x)).squeeze(2)
+        scores = self._score(self.mlp_head[:-1](self.norm(x)))
         return scores if self.log_scale is None else self.log_scale.exp() * scores
+
+    def _score(self, hidden: Tensor) -> Tensor:
+        """The last layer, in float32 inside autocast too: half precision would make scores tie."""
+        last = self.mlp_head[-1]
+        hidden, weight, bias = map(full_precision, (hidden, last.weight, last.bias))
+        with no_autocast(hidden):
+            return linear(hidden, weight, bias).squeeze(2)
 
     def rows(
         self, side: Features, queries: Float[Tensor, "other dim"]

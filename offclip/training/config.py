@@ -41,8 +41,8 @@ class TrainConfig:
         warmup: share of the steps in a linear warm-up, in [0, 1).
         weight_decay: of the optimizer.
         clip_norm: largest gradient norm.
-        precision: of the towers and the head, ``float32`` or ``bfloat16`` (autocast). Losses are
-            always computed in float32.
+        precision: of the towers and the head, ``float32`` or ``bfloat16`` (autocast). Scores and
+            losses leave autocast in float32.
         ema: decay of an exponential moving average of the weights, which is then what is validated
             and kept; 0: none.
         pairs_at_once: image-text pairs that a cross-attention head evaluates at a time; more pairs

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 
 from offclip.models import Features
 from offclip.models.heads import CosineHead, CrossAttentionHead
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision
 
 
 def process_state() -> PartialState:
@@ -98,7 +98,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     ) -> Float[Tensor, "batch channel height width"]:
         if not self.training or processes() == 1:
             return super().forward(input)
-        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        values = full_precision(input)
         mean = _global_mean(values.mean(dim=(0, 2, 3)))
         centred = values - mean[:, None, None]
         variance = _global_mean(centred.square().mean(dim=(0, 2, 3)))
