@@ -17,7 +17,7 @@ from offclip.losses._checks import (
     check_positive,
 )
 from offclip.losses._chunks import cell_log_sums, sigmoid_cell_sum
-from offclip.losses.offclip import BALANCES, FORMS, OffClipLoss
+from offclip.losses.offclip import BALANCES, FORMS, OffClipLoss, weighted
 from offclip.scores import full_precision
 
 Scalar = Float[Tensor, ""] | Float[Tensor, "1"] | float
@@ -133,7 +133,7 @@ def chunked_offclip_loss(
     """
     check_not_negative("off_diagonal_weight", off_diagonal_weight)
     check_not_negative("abnormal_weight", abnormal_weight)
-    off_diagonal = off_diagonal_weight * chunked_off_diagonal_loss(
+    off_diagonal = chunked_off_diagonal_loss(
         image_features,
         text_features,
         logit_scale,
@@ -143,6 +143,7 @@ def chunked_offclip_loss(
         balance=balance,
         chunk_size=chunk_size,
     )
+    off_diagonal = weighted(off_diagonal_weight, off_diagonal)
     inner = image_features[~is_normal], text_features[~is_normal]
     if len(inner[0]) < 2:
         abnormal = (
@@ -150,7 +151,7 @@ def chunked_offclip_loss(
         )
     else:
         abnormal = chunked_info_nce(*inner, logit_scale, chunk_size=chunk_size)
-    abnormal = abnormal_weight * abnormal
+    abnormal = weighted(abnormal_weight, abnormal)
     return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)
 
 
@@ -224,5 +225,5 @@ def _cell_weights(is_normal: Tensor, balance: str) -> tuple[float, float]:
 
 
 def _unseen(bias: Tensor) -> Tensor:
-    """A zero that gives the bias of a softmax its gradient of 0."""
-    return 0 * bias
+    """A zero that gives the bias of a softmax its gradient of 0, whatever its value is."""
+    return bias.reshape(1)[:0].sum()

@@ -39,7 +39,7 @@ def off_diagonal_loss(
 
     Args:
         logits: scores, images in rows, texts in columns (either direction: the targets are
-            symmetric).
+            symmetric), finite or -inf as in :func:`info_nce`.
         is_normal: one flag a study.
         form: ``"bce"``: :func:`sigmoid_loss` against :func:`pair_targets`, a question a cell.
             ``"soft_ce"``: :func:`info_nce` with :func:`pair_targets`, where the positives of a row
@@ -177,7 +177,12 @@ def offclip_loss(
     terms = [
         off_diagonal_loss(each, is_normal, form=form, balance=balance, **cells) for each in pair
     ]
-    off_diagonal = off_diagonal_weight * (terms[0] + terms[1]) / 2
+    off_diagonal = weighted(off_diagonal_weight, terms[0] + terms[1]) / 2
     terms = [abnormal_info_nce(each, is_normal, ignore=ignore) for each in pair]
-    abnormal = abnormal_weight * (terms[0] + terms[1]) / 2
+    abnormal = weighted(abnormal_weight, terms[0] + terms[1]) / 2
     return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)
+
+
+def weighted(weight: float, term: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """``weight · term``; a weight of 0 drops an infinite term as well."""
+    return weight * (term if weight else term.masked_fill(term.isposinf(), 0.0))

@@ -73,7 +73,8 @@ def supcon_in_loss(
     views against views, so a pair's own cell counts.
 
     Args:
-        logits: scores, any range; half precision is computed in float32.
+        logits: scores, finite or -inf; half precision is computed in float32. A row costs +inf if
+            all its positives are -inf.
         targets: non-negative. Rows and columns without a positive count nowhere.
         ignore: True where a cell counts nowhere: neither as a positive nor in the softmax.
 
@@ -91,7 +92,8 @@ def supcon_in_loss(
 
 
 def _mean_inside(logits: Tensor, targets: Tensor, ignore: Tensor | None) -> Tensor:
-    log_probabilities, shares, counted = row_softmax(logits, targets, ignore)
+    log_probabilities, shares, counted, impossible = row_softmax(logits, targets, ignore)
     least = torch.finfo(shares.dtype).min
     positives = (log_probabilities + shares.log()).masked_fill(shares == 0, least)
-    return mean_where(-positives.logsumexp(dim=1), counted)
+    lost = counted & ~((shares > 0) & ~impossible).any(dim=1)
+    return mean_where(-positives.logsumexp(dim=1).masked_fill(lost, -torch.inf), counted)
