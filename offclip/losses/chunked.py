@@ -61,7 +61,7 @@ def chunked_off_diagonal_loss(
     logit_bias: Scalar | None = None,
     *,
     is_normal: Bool[Tensor, " batch"],
-    form: str = "bce",
+    form: str = "soft_ce",
     balance: str = "none",
     chunk_size: int = 1024,
 ) -> Float[Tensor, ""]:
@@ -73,7 +73,7 @@ def chunked_off_diagonal_loss(
         logit_scale: factor on the cosines, already exponentiated, positive.
         logit_bias: added to every score; default: none. Seen by ``form="bce"`` alone.
         is_normal: one flag a study.
-        form: ``"bce"`` or ``"soft_ce"``.
+        form: ``"soft_ce"`` or ``"bce"``.
         balance: ``"none"`` or ``"classes"``.
         chunk_size: rows of the score matrix held at once.
 

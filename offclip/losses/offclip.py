@@ -30,7 +30,7 @@ def off_diagonal_loss(
     logits: Float[Tensor, "batch batch"],
     is_normal: Bool[Tensor, " batch"],
     *,
-    form: str = "bce",
+    form: str = "soft_ce",
     balance: str = "none",
     pair_weight: Float[Tensor, "batch batch"] | None = None,
     ignore: Bool[Tensor, "batch batch"] | None = None,
@@ -41,9 +41,10 @@ def off_diagonal_loss(
         logits: scores, images in rows, texts in columns (either direction: the targets are
             symmetric), finite or -inf as in :func:`info_nce`.
         is_normal: one flag a study.
-        form: ``"bce"``: :func:`sigmoid_loss` against :func:`pair_targets`, a question a cell.
-            ``"soft_ce"``: :func:`info_nce` with :func:`pair_targets`, where the positives of a row
-            share its probability. The paper does not say which; see chapter 8 for both.
+        form: ``"soft_ce"``: :func:`info_nce` with :func:`pair_targets`, where the positives of a
+            row share its probability. ``"bce"``: :func:`sigmoid_loss` against
+            :func:`pair_targets`, a question a cell. The paper does not say which; see chapter 8
+            for both.
         balance: ``"classes"`` (ours) gives both kinds half of the loss: positive and negative
             cells for ``"bce"``, normal and abnormal rows and columns for ``"soft_ce"``.
         pair_weight: non-negative cell weights, see :func:`sigmoid_loss` for ``"bce"`` and

@@ -120,9 +120,10 @@ def test_the_bias_of_a_softmax_gets_a_gradient_of_zero():
 def test_scale_and_bias_may_be_numbers_or_hold_one_element():
     images, texts, scale, bias = inputs(5, 3)
     is_normal = torch.tensor([True, False, True, False, False])
-    expected = chunked_off_diagonal_loss(images, texts, scale, bias, is_normal=is_normal)
+    options = {"is_normal": is_normal, "form": "bce"}
+    expected = chunked_off_diagonal_loss(images, texts, scale, bias, **options)
     for numbers in ((5.0, -1.5), (scale.reshape(1), bias.reshape(1))):
-        loss = chunked_off_diagonal_loss(images, texts, *numbers, is_normal=is_normal)
+        loss = chunked_off_diagonal_loss(images, texts, *numbers, **options)
         torch.testing.assert_close(loss, expected, atol=0, rtol=0)
 
 
@@ -203,7 +204,8 @@ def test_fewer_than_two_abnormal_give_a_differentiable_zero():
 
 def test_gradients_of_gradients_are_refused():
     images, texts, scale, _ = inputs(3, 9)
-    bce = chunked_off_diagonal_loss(images, texts, scale, is_normal=torch.tensor([True] * 3))
+    options = {"is_normal": torch.tensor([True] * 3), "form": "bce"}
+    bce = chunked_off_diagonal_loss(images, texts, scale, **options)
     for loss in (chunked_info_nce(images, texts, scale), bce):
         with pytest.raises(RuntimeError, match="^chunked losses have no gradients of gradients"):
             torch.autograd.grad(loss, images, create_graph=True)

@@ -1,5 +1,6 @@
 """Every loss against its equation in loops, closed forms, symmetries and edge cases."""
 
+import inspect
 import math
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offclip.losses import (
+    OffClipCriterion,
     abnormal_info_nce,
+    chunked_off_diagonal_loss,
+    chunked_offclip_loss,
     info_nce,
     off_diagonal_loss,
     offclip_loss,
@@ -16,6 +20,7 @@ from offclip.losses import (
     sigmoid_loss,
 )
 from offclip.scores import PairScores
+from offclip.training import TrainConfig
 from tests.losses import oracles
 
 FORMS = ("bce", "soft_ce")
@@ -186,6 +191,21 @@ def test_terms_are_weighted_and_add_up():
     assert loss.off_diagonal.item() == pytest.approx(2 * plain.off_diagonal.item())
     assert loss.abnormal.item() == pytest.approx(plain.abnormal.item() / 2)
     assert loss.total.item() == pytest.approx((loss.off_diagonal + loss.abnormal).item())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        off_diagonal_loss,
+        offclip_loss,
+        chunked_off_diagonal_loss,
+        chunked_offclip_loss,
+        OffClipCriterion,
+        TrainConfig,
+    ],
+)
+def test_soft_targets_are_the_default_everywhere(call):
+    assert inspect.signature(call).parameters["form"].default == "soft_ce"
 
 
 @pytest.mark.usefixtures("plain_calls")
