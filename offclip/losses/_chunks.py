@@ -42,12 +42,14 @@ def sigmoid_cell_sum(
 
 class _CellLogSums(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, texts: Tensor, scale: Tensor, chunk_size: int) -> Any:
+    def forward(images: Tensor, texts: Tensor, scale: Tensor, chunk_size: int) -> Any:
         with no_autocast(images):
-            rows, columns = _log_sums(images, texts, scale, chunk_size)
-        ctx.save_for_backward(images, texts, scale, rows, columns)
-        ctx.chunk_size = chunk_size
-        return rows, columns
+            return _log_sums(images, texts, scale, chunk_size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, ctx.chunk_size = inputs
+        ctx.save_for_backward(*tensors, *output)
 
     @staticmethod
     def backward(ctx: Any, grad_rows: Tensor, grad_columns: Tensor) -> Any:
@@ -60,7 +62,6 @@ class _CellLogSums(torch.autograd.Function):
 class _SigmoidCellSum(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
         images: Tensor,
         texts: Tensor,
         scale: Tensor,
@@ -69,10 +70,13 @@ class _SigmoidCellSum(torch.autograd.Function):
         weights: Tensor,
         chunk_size: int,
     ) -> Any:
-        ctx.save_for_backward(images, texts, scale, bias, is_normal, weights)
-        ctx.chunk_size = chunk_size
         with no_autocast(images):
             return _sigmoid_sum(images, texts, scale, bias, is_normal, weights, chunk_size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.chunk_size = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
@@ -170,9 +174,10 @@ def _pull_back(
     gradient: Callable[[slice, Tensor], Tensor],
 ) -> Gradients:
     """From the gradient of each chunk of scores to that of images, texts and scale."""
-    if torch.is_grad_enabled():  # create_graph=True
+    if torch.is_grad_enabled():  # create_graph=True, or a transform of torch.func
         raise RuntimeError(
-            "chunked losses have no gradients of gradients; use the plain loss for create_graph"
+            "chunked losses have no gradients of gradients, which create_graph=True and torch.func "
+            "prepare for; use the plain loss there"
         )
     of_images, of_texts = torch.empty_like(images), torch.zeros_like(texts)
     for rows, scores in _chunks(images, texts, scale, bias, chunk_size):

@@ -14,7 +14,9 @@ from offclip.losses._checks import (
     check_choice,
     check_normal_flags,
     check_not_negative,
+    check_numbers,
     check_positive,
+    check_whole,
 )
 from offclip.losses._chunks import cell_log_sums, sigmoid_cell_sum
 from offclip.losses.offclip import BALANCES, FORMS, OffClipLoss, weighted
@@ -163,14 +165,14 @@ def _inputs(
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Checked inputs in one dtype of full precision."""
+    check_numbers("image_features", image_features)
+    check_numbers("text_features", text_features)
     if image_features.shape != text_features.shape or image_features.ndim != 2:
         raise ValueError(
             f"image_features, text_features: expected the same shape (batch, dim), "
             f"got {tuple(image_features.shape)} and {tuple(text_features.shape)}"
         )
-    if len(image_features) == 0:
-        raise ValueError("image_features: expected at least one pair, got an empty batch")
-    check_positive("chunk_size", chunk_size)
+    check_whole("chunk_size", chunk_size)
     images, texts = full_precision(image_features), full_precision(text_features)
     scale = _number(logit_scale, images)
     check_positive("logit_scale", scale.item())

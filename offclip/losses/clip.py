@@ -3,7 +3,12 @@
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from offclip.losses._checks import check_choice, check_not_negative, check_positive
+from offclip.losses._checks import (
+    check_choice,
+    check_not_negative,
+    check_numbers,
+    check_whole,
+)
 from offclip.losses.chunked import Scalar, chunked_offclip_loss
 from offclip.losses.offclip import BALANCES, FORMS
 
@@ -27,7 +32,8 @@ class OffClipCriterion(nn.Module):
         chunk_size: rows of the score matrix held at once.
 
     Raises:
-        ValueError: an unknown form or balance, a negative weight, a chunk size below 1.
+        ValueError: an unknown form or balance, a negative weight, a chunk size that is not a whole
+            number above 0.
     """
 
     def __init__(
@@ -44,7 +50,7 @@ class OffClipCriterion(nn.Module):
         check_choice("balance", balance, BALANCES)
         check_not_negative("off_diagonal_weight", off_diagonal_weight)
         check_not_negative("abnormal_weight", abnormal_weight)
-        check_positive("chunk_size", chunk_size)
+        check_whole("chunk_size", chunk_size)
         self.form, self.balance = form, balance
         self.off_diagonal_weight, self.abnormal_weight = off_diagonal_weight, abnormal_weight
         self.chunk_size = chunk_size
@@ -99,8 +105,9 @@ class OffClipCriterion(nn.Module):
 
 def check_unit_length(name: str, features: Float[Tensor, "batch dim"]) -> None:
     """Raise unless every row has length 1 within the rounding of half precision."""
+    check_numbers(name, features)
     lengths = features.detach().float().norm(dim=1)
-    worst = lengths[(lengths - 1).abs().argmax()].item() if len(lengths) else 1.0
+    worst = lengths[(lengths - 1).abs().argmax()].item()
     if not abs(worst - 1) <= UNIT_TOLERANCE:
         raise ValueError(
             f"{name}: expected rows of length 1, got one of length {worst:.4g}; "

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_cells, check_square
+from offclip.losses._checks import check_cells, check_numbers, check_square
 from offclip.scores import full_precision
 
 
@@ -43,8 +43,10 @@ def info_nce(
         A scalar in nats, 0 if there is nothing to count.
 
     Raises:
-        ValueError: ``logits`` is not square and no targets are given, or the shapes differ.
+        ValueError: ``logits`` is not square and no targets are given, it is empty or holds whole
+            numbers, or the shapes differ.
     """
+    check_numbers("logits", logits)
     if targets is None:
         check_square(logits)
         targets = torch.eye(len(logits), device=logits.device)

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from offclip.losses._checks import check_positive
+from offclip.losses._checks import check_numbers, check_positive
 from offclip.losses.cross_entropy import info_nce
 from offclip.scores import full_precision, no_autocast
 
@@ -46,8 +46,10 @@ def local_scores(
 
     Raises:
         ValueError: a sharpness that is not positive, a mask of the wrong shape, a text without
-            words.
+            words, features that are empty or whole numbers.
     """
+    check_numbers("patch_features", patch_features)
+    check_numbers("token_features", token_features)
     check_positive("attention_sharpness", attention_sharpness)
     check_positive("word_sharpness", word_sharpness)
     check_positive("pair_sharpness", pair_sharpness)

@@ -15,6 +15,7 @@ from offclip.losses._checks import (
     check_choice,
     check_normal_flags,
     check_not_negative,
+    check_numbers,
     check_square,
 )
 from offclip.losses.cross_entropy import info_nce, mean_where, row_cross_entropy
@@ -55,8 +56,9 @@ def off_diagonal_loss(
         A scalar in nats.
 
     Raises:
-        ValueError: an unknown form or balance, a wrong shape or dtype.
+        ValueError: an unknown form or balance, a wrong shape or dtype, an empty batch.
     """
+    check_numbers("logits", logits)
     check_square(logits)
     check_normal_flags(is_normal, len(logits))
     check_cells("pair_weight", pair_weight, logits)
@@ -117,8 +119,9 @@ def abnormal_info_nce(
         A scalar in nats.
 
     Raises:
-        ValueError: a wrong shape or dtype.
+        ValueError: a wrong shape or dtype, an empty batch.
     """
+    check_numbers("logits", logits)
     check_square(logits)
     check_normal_flags(is_normal, len(logits))
     check_cells("ignore", ignore, logits)
@@ -169,7 +172,7 @@ def offclip_loss(
         The weighted terms and their sum, in nats.
 
     Raises:
-        ValueError: a negative weight, a wrong shape, form or dtype.
+        ValueError: a negative weight, a wrong shape, form or dtype, an empty batch.
     """
     check_not_negative("off_diagonal_weight", off_diagonal_weight)
     check_not_negative("abnormal_weight", abnormal_weight)

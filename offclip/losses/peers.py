@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_cells
+from offclip.losses._checks import check_cells, check_numbers
 from offclip.losses.cross_entropy import info_nce, mean_where, row_softmax
 from offclip.losses.targets import semantic_targets
 from offclip.scores import PairScores
@@ -82,8 +82,9 @@ def supcon_in_loss(
         A scalar in nats, 0 if there is nothing to count.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or ``logits`` is empty or holds whole numbers.
     """
+    check_numbers("logits", logits)
     check_cells("targets", targets, logits)
     check_cells("ignore", ignore, logits)
     flipped = None if ignore is None else ignore.T

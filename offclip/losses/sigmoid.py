@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from offclip.losses._checks import check_cells
+from offclip.losses._checks import check_cells, check_numbers
 from offclip.scores import full_precision
 
 NEVER = -1e4  # in place of -inf, of which PyTorch's cross-entropy is NaN; its sigmoid is 0 as well
@@ -39,8 +39,9 @@ def sigmoid_loss(
         A scalar in nats; a differentiable zero if no cell has weight.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or ``logits`` is empty or holds whole numbers.
     """
+    check_numbers("logits", logits)
     for name, cells in (("targets", targets), ("pair_weight", pair_weight), ("ignore", ignore)):
         check_cells(name, cells, logits)
     logits = full_precision(logits)

@@ -211,6 +211,19 @@ def test_gradients_of_gradients_are_refused():
             torch.autograd.grad(loss, images, create_graph=True)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_function_transforms_are_refused(form):
+    images, texts, _, _ = (each.detach() for each in inputs(3, 9))
+    is_normal = torch.tensor([True, False, True])
+
+    def loss(features):
+        options = {"is_normal": is_normal, "form": form}
+        return chunked_off_diagonal_loss(features, texts, 5.0, **options)
+
+    with pytest.raises(RuntimeError, match="^chunked losses have no .* torch.func .* plain loss"):
+        torch.func.grad(loss)(images)
+
+
 @pytest.mark.usefixtures("plain_calls")
 @pytest.mark.parametrize(
     ("changed", "message"),
@@ -227,7 +240,8 @@ def test_gradients_of_gradients_are_refused():
         ({"is_normal": torch.tensor([1, 0])}, "is_normal: expected dtype torch.bool"),
         ({"logit_scale": 0.0}, "logit_scale: expected a number > 0, got 0.0"),
         ({"logit_scale": torch.tensor(-1.0)}, "logit_scale: expected a number > 0, got -1.0"),
-        ({"chunk_size": 0}, "chunk_size: expected a number > 0, got 0"),
+        ({"chunk_size": 0}, "chunk_size: expected a whole number > 0, got 0"),
+        ({"chunk_size": 1.5}, "chunk_size: expected a whole number > 0, got 1.5"),
         ({"form": "mse"}, "form: expected 'bce' or 'soft_ce', got 'mse'"),
         ({"balance": "x"}, "balance: expected 'none' or 'classes', got 'x'"),
         ({"off_diagonal_weight": -1.0}, "off_diagonal_weight: expected a number >= 0, got -1.0"),
@@ -238,7 +252,7 @@ def test_gradients_of_gradients_are_refused():
                 "text_features": torch.ones(0, 3),
                 "is_normal": torch.ones(0, dtype=torch.bool),
             },
-            "image_features: expected at least one pair, got an empty batch$",
+            "image_features: expected at least one pair, got shape \\(0, 3\\)$",
         ),
     ],
 )
