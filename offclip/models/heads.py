@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,14 +24,22 @@ AttentionMaps = tuple[
 class CosineHead(nn.Module):
     r"""CLIP: ``scale · cos(image, text) + bias``, the same in both directions.
 
-    The scale is learned as a logarithm from 1/0.07 on and is at most 100 (Radford et al. 2021); the
-    bias is learned from ``score_bias`` on, or 0 (softmax losses do not see it, SigLIP's does).
+    The scale is learned as a logarithm from 1/0.07 on and is at most 100 (Radford et al. 2021);
+    above that it gets no gradient, see :meth:`bound_scale`. The bias is learned from ``score_bias``
+    on, or 0 (softmax losses do not see it, SigLIP's does).
     """
+
+    max_log_scale = math.log(100)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.bias = nn.Parameter(torch.tensor(config.score_bias or 0.0))
+
+    @torch.no_grad()
+    def bound_scale(self) -> None:
+        """Set a scale above 100 to 100, where it has a gradient; for after a training step."""
+        self.log_scale.clamp_(max=self.max_log_scale)
 
     def forward(self, images: Features, texts: Features) -> PairScores:
         scores = self.rows(images, texts.pooled)
@@ -46,7 +55,7 @@ class CosineHead(nn.Module):
         left, right = (normalize(full_precision(x), dim=1) for x in (side.pooled, queries))
         with no_autocast(left):
             cosines = left @ right.T
-        return self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
+        return self.log_scale.clamp(max=self.max_log_scale).exp() * cosines + self.bias
 
     def local(self, tokens: Float[Tensor, "*side dim"]) -> Float[Tensor, "*side dim"]:
         """Tokens in the space where words and patches are compared: as the towers give them."""
@@ -231,7 +240,7 @@ class CrossAttentionHead(nn.Module):
 
     def _score(self, hidden: Tensor) -> Tensor:
         """The last layer, in float32 inside autocast too: half precision would make scores tie."""
-        last = self.mlp_head[-1]
+        last = cast(nn.Linear, self.mlp_head[-1])
         hidden, weight, bias = map(full_precision, (hidden, last.weight, last.bias))
         with no_autocast(hidden):
             return linear(hidden, weight, bias).squeeze(2)

@@ -20,22 +20,22 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from offclip.files import remove_parts, write_json
 from offclip.models import PairModel, load_weights, save_weights
+from offclip.models.heads import CosineHead
 from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
 from offclip.training.faults import memory_advice, stop_not_finite
 from offclip.training.objective import Objective
+from offclip.training.optimizer import new_optimizer, weight_average
 from offclip.training.schedule import learning_rate
 from offclip.training.watch import Watch, memory_gib
 
 Batch = Mapping[str, Any]
 Prepare = Callable[[Tensor], Tensor]
 Validate = Callable[[PairModel], dict[str, float]]
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
 
 @runtime_checkable
@@ -123,14 +123,8 @@ def train(
     if accelerator.num_processes > 1:
         use_global_statistics(model)
     model.to(accelerator.device)
-    average = None
-    if config.ema:
-        average = AveragedModel(
-            model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
-        )
-    optimizer = OPTIMIZERS[config.optimizer](
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    average = weight_average(model, config.ema) if config.ema else None
+    optimizer = new_optimizer(model, config)
     module, optimizer = accelerator.prepare(Objective(model, config), optimizer)
     parts = {"model": model, "optimizer": optimizer} | ({"average": average} if average else {})
     progress = resume(folder, parts)
@@ -144,6 +138,8 @@ def train(
             group["lr"] = rate
         begun = time.perf_counter()
         terms = _step(module, optimizer, stream, config, accelerator, progress.step, folder)
+        if config.scale_bound == "step" and isinstance(model.head, CosineHead):
+            model.head.bound_scale()
         if average:
             average.update_parameters(model)
         progress.step += 1
