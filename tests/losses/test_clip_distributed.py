@@ -48,22 +48,22 @@ def step(model, options, rows):
 
 def steps_in_group(rank, folder):
     rows = torch.arange(8).chunk(distributed.get_world_size())[rank]
-    found = {}
+    results = {}
     for number, options in enumerate(OPTIONS):
-        found[str(number)] = step(DistributedDataParallel(Towers()), options, rows)
-        found[f"{number} alone"] = step(Towers(), {**options, "gather": False}, rows)
-    torch.save(found, folder / f"{rank}.pt")
+        results[str(number)] = step(DistributedDataParallel(Towers()), options, rows)
+        results[f"{number} alone"] = step(Towers(), {**options, "gather": False}, rows)
+    torch.save(results, folder / f"{rank}.pt")
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_together_compute_the_loss_of_the_whole_batch(count, tmp_path):
     run_in_group(count, steps_in_group, tmp_path)
     for rank, rows in enumerate(torch.arange(8).chunk(count)):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        results = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for number, options in enumerate(OPTIONS):
             whole, part = step(Towers(), options, slice(None)), step(Towers(), options, rows)
-            torch.testing.assert_close(found[str(number)], whole, rtol=0, atol=1e-9)
-            torch.testing.assert_close(found[f"{number} alone"], part, rtol=0, atol=1e-9)
+            torch.testing.assert_close(results[str(number)], whole, rtol=0, atol=1e-9)
+            torch.testing.assert_close(results[f"{number} alone"], part, rtol=0, atol=1e-9)
             assert abs(whole[0] - part[0]) > 1e-2
 
 

@@ -125,7 +125,7 @@ def half_features(seed):
 def test_cosine_scores_leave_autocast_as_float32_computes_them(scale):
     head = CosineHead(ModelConfig())
     nn.init.constant_(head.log_scale, math.log(scale))
-    found = []
+    results = []
     for autocast in (True, False):
         images, texts = half_features(0), half_features(1)
         leaves = [side.pooled.requires_grad_() for side in (images, texts)]
@@ -136,8 +136,8 @@ def test_cosine_scores_leave_autocast_as_float32_computes_them(scale):
         for matrix in (scores.image_to_text, scores.text_to_image):
             assert matrix.dtype == torch.float32
         gradients = torch.autograd.grad(scores.image_to_text.tanh().sum(), leaves)
-        found.append([scores.image_to_text, scores.text_to_image, *gradients])
-    for ours, exact in zip(*found, strict=True):
+        results.append([scores.image_to_text, scores.text_to_image, *gradients])
+    for ours, exact in zip(*results, strict=True):
         assert torch.equal(ours, exact)
     cosines = normalize(images.pooled) @ normalize(texts.pooled).T
     torch.testing.assert_close(scores.image_to_text, scale * cosines)

@@ -151,8 +151,8 @@ def test_a_gradient_of_one_process_that_is_not_a_number_stops_all(tmp_path):
     run_in_group(2, spoiled_gradient, tmp_path)
     for rank in (0, 1):
         assert (tmp_path / f"{rank}.txt").read_text().startswith("gradient norm: nan at step 0")
-        told = json.loads((tmp_path / f"not_finite_{rank}.json").read_text())
-        assert told["ids"] == [f"study{i}" for i in range(4 * rank, 4 * rank + 4)]
+        record = json.loads((tmp_path / f"not_finite_{rank}.json").read_text())
+        assert record["ids"] == [f"study{i}" for i in range(4 * rank, 4 * rank + 4)]
 
 
 def uneven(rank, folder):

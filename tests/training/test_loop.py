@@ -152,10 +152,10 @@ def test_a_gradient_that_is_not_a_number_stops_before_the_weights_change(accumul
     assert calls == [1, 2, 3]
     for name, value in model.named_parameters():
         assert torch.equal(value, seen[name]), name
-    told = json.loads((tmp_path / "not_finite_0.json").read_text())
-    assert told["step"] == 3 and told["terms"]["gradient_norm"] == "nan"
-    assert float(told["terms"]["total"]) > 0
-    assert told["ids"] == [f"study{i}" for i in range(8)] * accumulate
+    record = json.loads((tmp_path / "not_finite_0.json").read_text())
+    assert record["step"] == 3 and record["terms"]["gradient_norm"] == "nan"
+    assert float(record["terms"]["total"]) > 0
+    assert record["ids"] == [f"study{i}" for i in range(8)] * accumulate
 
 
 def test_the_gradient_norm_is_logged(tmp_path):
