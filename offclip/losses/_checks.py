@@ -1,14 +1,21 @@
-"""Checks and casts that every loss shares."""
+"""Checks that the losses share."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
 
-def full_precision(logits: Tensor) -> Tensor:
-    """Half-precision scores become float32; float32 and float64 stay as they are."""
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+def check_numbers(name: str, values: Tensor) -> None:
+    """Raise unless ``values`` (scores or features) are floating-point numbers, at least one."""
+    if not values.is_floating_point():
+        raise ValueError(
+            f"{name}: expected floating-point numbers, got {values.dtype}; "
+            f"convert it with {name}.float()"
+        )
+    if values.numel() == 0:
+        raise ValueError(f"{name}: expected at least one pair, got shape {tuple(values.shape)}")
 
 
 def check_square(logits: Tensor) -> None:
@@ -53,6 +60,12 @@ def check_positive(name: str, value: float | int) -> None:
     """Raise unless ``value`` is a number above zero."""
     if not value > 0:
         raise ValueError(f"{name}: expected a number > 0, got {value}")
+
+
+def check_whole(name: str, value: float | int) -> None:
+    """Raise unless ``value`` is a whole number above zero."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name}: expected a whole number > 0, got {value}")
 
 
 def check_not_negative(name: str, value: float | int) -> None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from offclip.scores import no_autocast
+
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
@@ -40,25 +42,26 @@ def sigmoid_cell_sum(
 
 class _CellLogSums(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, texts: Tensor, scale: Tensor, chunk_size: int) -> Any:
-        with _no_autocast(images):
-            rows, columns = _log_sums(images, texts, scale, chunk_size)
-        ctx.save_for_backward(images, texts, scale, rows, columns)
-        ctx.chunk_size = chunk_size
-        return rows, columns
+    def forward(images: Tensor, texts: Tensor, scale: Tensor, chunk_size: int) -> Any:
+        with no_autocast(images):
+            return _log_sums(images, texts, scale, chunk_size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, ctx.chunk_size = inputs
+        ctx.save_for_backward(*tensors, *output)
 
     @staticmethod
     def backward(ctx: Any, grad_rows: Tensor, grad_columns: Tensor) -> Any:
         images, texts, scale, rows, columns = ctx.saved_tensors
         gradient = _log_sums_gradient(rows, columns, grad_rows, grad_columns)
-        with _no_autocast(rows):
+        with no_autocast(rows):
             return *_pull_back(images, texts, scale, None, ctx.chunk_size, gradient), None
 
 
 class _SigmoidCellSum(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
         images: Tensor,
         texts: Tensor,
         scale: Tensor,
@@ -67,24 +70,22 @@ class _SigmoidCellSum(torch.autograd.Function):
         weights: Tensor,
         chunk_size: int,
     ) -> Any:
-        ctx.save_for_backward(images, texts, scale, bias, is_normal, weights)
-        ctx.chunk_size = chunk_size
-        with _no_autocast(images):
+        with no_autocast(images):
             return _sigmoid_sum(images, texts, scale, bias, is_normal, weights, chunk_size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.chunk_size = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         images, texts, scale, bias, is_normal, weights = ctx.saved_tensors
         total = torch.zeros_like(bias)
         gradient = _sigmoid_gradient(is_normal, weights, grad, total)
-        with _no_autocast(bias):
+        with no_autocast(bias):
             gradients = _pull_back(images, texts, scale, bias, ctx.chunk_size, gradient)
         return *gradients, total, None, None, None
-
-
-def _no_autocast(like: Tensor) -> torch.autocast:
-    """Products stay in the dtype of the inputs inside mixed precision too."""
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def _chunks(
@@ -173,9 +174,10 @@ def _pull_back(
     gradient: Callable[[slice, Tensor], Tensor],
 ) -> Gradients:
     """From the gradient of each chunk of scores to that of images, texts and scale."""
-    if torch.is_grad_enabled():  # create_graph=True
+    if torch.is_grad_enabled():  # create_graph=True, or a transform of torch.func
         raise RuntimeError(
-            "chunked losses have no gradients of gradients; use the plain loss for create_graph"
+            "chunked losses have no gradients of gradients, which create_graph=True and torch.func "
+            "prepare for; use the plain loss there"
         )
     of_images, of_texts = torch.empty_like(images), torch.zeros_like(texts)
     for rows, scores in _chunks(images, texts, scale, bias, chunk_size):

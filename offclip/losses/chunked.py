@@ -14,11 +14,13 @@ from offclip.losses._checks import (
     check_choice,
     check_normal_flags,
     check_not_negative,
+    check_numbers,
     check_positive,
-    full_precision,
+    check_whole,
 )
 from offclip.losses._chunks import cell_log_sums, sigmoid_cell_sum
-from offclip.losses.offclip import BALANCES, FORMS, OffClipLoss
+from offclip.losses.offclip import BALANCES, FORMS, OffClipLoss, weighted
+from offclip.scores import full_precision
 
 Scalar = Float[Tensor, ""] | Float[Tensor, "1"] | float
 
@@ -61,7 +63,7 @@ def chunked_off_diagonal_loss(
     logit_bias: Scalar | None = None,
     *,
     is_normal: Bool[Tensor, " batch"],
-    form: str = "bce",
+    form: str = "soft_ce",
     balance: str = "none",
     chunk_size: int = 1024,
 ) -> Float[Tensor, ""]:
@@ -73,7 +75,7 @@ def chunked_off_diagonal_loss(
         logit_scale: factor on the cosines, already exponentiated, positive.
         logit_bias: added to every score; default: none. Seen by ``form="bce"`` alone.
         is_normal: one flag a study.
-        form: ``"bce"`` or ``"soft_ce"``.
+        form: ``"soft_ce"`` or ``"bce"``.
         balance: ``"none"`` or ``"classes"``.
         chunk_size: rows of the score matrix held at once.
 
@@ -133,7 +135,7 @@ def chunked_offclip_loss(
     """
     check_not_negative("off_diagonal_weight", off_diagonal_weight)
     check_not_negative("abnormal_weight", abnormal_weight)
-    off_diagonal = off_diagonal_weight * chunked_off_diagonal_loss(
+    off_diagonal = chunked_off_diagonal_loss(
         image_features,
         text_features,
         logit_scale,
@@ -143,6 +145,7 @@ def chunked_offclip_loss(
         balance=balance,
         chunk_size=chunk_size,
     )
+    off_diagonal = weighted(off_diagonal_weight, off_diagonal)
     inner = image_features[~is_normal], text_features[~is_normal]
     if len(inner[0]) < 2:
         abnormal = (
@@ -150,7 +153,7 @@ def chunked_offclip_loss(
         )
     else:
         abnormal = chunked_info_nce(*inner, logit_scale, chunk_size=chunk_size)
-    abnormal = abnormal_weight * abnormal
+    abnormal = weighted(abnormal_weight, abnormal)
     return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)
 
 
@@ -162,14 +165,14 @@ def _inputs(
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Checked inputs in one dtype of full precision."""
+    check_numbers("image_features", image_features)
+    check_numbers("text_features", text_features)
     if image_features.shape != text_features.shape or image_features.ndim != 2:
         raise ValueError(
             f"image_features, text_features: expected the same shape (batch, dim), "
             f"got {tuple(image_features.shape)} and {tuple(text_features.shape)}"
         )
-    if len(image_features) == 0:
-        raise ValueError("image_features: expected at least one pair, got an empty batch")
-    check_positive("chunk_size", chunk_size)
+    check_whole("chunk_size", chunk_size)
     images, texts = full_precision(image_features), full_precision(text_features)
     scale = _number(logit_scale, images)
     check_positive("logit_scale", scale.item())
@@ -224,5 +227,5 @@ def _cell_weights(is_normal: Tensor, balance: str) -> tuple[float, float]:
 
 
 def _unseen(bias: Tensor) -> Tensor:
-    """A zero that gives the bias of a softmax its gradient of 0."""
-    return 0 * bias
+    """A zero that gives the bias of a softmax its gradient of 0, whatever its value is."""
+    return bias.reshape(1)[:0].sum()

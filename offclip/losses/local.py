@@ -5,8 +5,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from offclip.losses._checks import check_positive, full_precision
+from offclip.losses._checks import check_numbers, check_positive
 from offclip.losses.cross_entropy import info_nce
+from offclip.scores import full_precision, no_autocast
 
 
 def local_scores(
@@ -45,8 +46,10 @@ def local_scores(
 
     Raises:
         ValueError: a sharpness that is not positive, a mask of the wrong shape, a text without
-            words.
+            words, features that are empty or whole numbers.
     """
+    check_numbers("patch_features", patch_features)
+    check_numbers("token_features", token_features)
     check_positive("attention_sharpness", attention_sharpness)
     check_positive("word_sharpness", word_sharpness)
     check_positive("pair_sharpness", pair_sharpness)
@@ -59,11 +62,13 @@ def local_scores(
         )
     if not token_mask.any(dim=1).all():
         raise ValueError("token_mask: expected a real word in every text, got a text without one")
-    similarity = torch.einsum("ipd,jtd->ijtp", patches, words)
+    with no_autocast(words):
+        similarity = torch.einsum("ipd,jtd->ijtp", patches, words)
     least = torch.finfo(similarity.dtype).min
     over_words = similarity.masked_fill(~token_mask[None, :, :, None], least).softmax(dim=2)
     attention = (attention_sharpness * over_words).softmax(dim=3)
-    context = torch.einsum("ijtp,ipd->ijtd", attention, patches)
+    with no_autocast(words):
+        context = torch.einsum("ijtp,ipd->ijtd", attention, patches)
     cosine = (normalize(context, dim=3) * normalize(words, dim=2)).sum(dim=3)
     cosine = (word_sharpness * cosine).masked_fill(~token_mask, least)
     return pair_sharpness * cosine.logsumexp(dim=2)

@@ -15,13 +15,13 @@ from offclip.losses._checks import (
     check_choice,
     check_normal_flags,
     check_not_negative,
+    check_numbers,
     check_square,
-    full_precision,
 )
 from offclip.losses.cross_entropy import info_nce, mean_where, row_cross_entropy
 from offclip.losses.sigmoid import sigmoid_loss
 from offclip.losses.targets import pair_targets
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision
 
 FORMS = ("bce", "soft_ce")
 BALANCES = ("none", "classes")
@@ -31,7 +31,7 @@ def off_diagonal_loss(
     logits: Float[Tensor, "batch batch"],
     is_normal: Bool[Tensor, " batch"],
     *,
-    form: str = "bce",
+    form: str = "soft_ce",
     balance: str = "none",
     pair_weight: Float[Tensor, "batch batch"] | None = None,
     ignore: Bool[Tensor, "batch batch"] | None = None,
@@ -40,11 +40,12 @@ def off_diagonal_loss(
 
     Args:
         logits: scores, images in rows, texts in columns (either direction: the targets are
-            symmetric).
+            symmetric), finite or -inf as in :func:`info_nce`.
         is_normal: one flag a study.
-        form: ``"bce"``: :func:`sigmoid_loss` against :func:`pair_targets`, a question a cell.
-            ``"soft_ce"``: :func:`info_nce` with :func:`pair_targets`, where the positives of a row
-            share its probability. The paper does not say which; see chapter 8 for both.
+        form: ``"soft_ce"``: :func:`info_nce` with :func:`pair_targets`, where the positives of a
+            row share its probability. ``"bce"``: :func:`sigmoid_loss` against
+            :func:`pair_targets`, a question a cell. The paper does not say which; see chapter 8
+            for both.
         balance: ``"classes"`` (ours) gives both kinds half of the loss: positive and negative
             cells for ``"bce"``, normal and abnormal rows and columns for ``"soft_ce"``.
         pair_weight: non-negative cell weights, see :func:`sigmoid_loss` for ``"bce"`` and
@@ -55,8 +56,9 @@ def off_diagonal_loss(
         A scalar in nats.
 
     Raises:
-        ValueError: an unknown form or balance, a wrong shape or dtype.
+        ValueError: an unknown form or balance, a wrong shape or dtype, an empty batch.
     """
+    check_numbers("logits", logits)
     check_square(logits)
     check_normal_flags(is_normal, len(logits))
     check_cells("pair_weight", pair_weight, logits)
@@ -117,8 +119,9 @@ def abnormal_info_nce(
         A scalar in nats.
 
     Raises:
-        ValueError: a wrong shape or dtype.
+        ValueError: a wrong shape or dtype, an empty batch.
     """
+    check_numbers("logits", logits)
     check_square(logits)
     check_normal_flags(is_normal, len(logits))
     check_cells("ignore", ignore, logits)
@@ -169,7 +172,7 @@ def offclip_loss(
         The weighted terms and their sum, in nats.
 
     Raises:
-        ValueError: a negative weight, a wrong shape, form or dtype.
+        ValueError: a negative weight, a wrong shape, form or dtype, an empty batch.
     """
     check_not_negative("off_diagonal_weight", off_diagonal_weight)
     check_not_negative("abnormal_weight", abnormal_weight)
@@ -178,7 +181,12 @@ def offclip_loss(
     terms = [
         off_diagonal_loss(each, is_normal, form=form, balance=balance, **cells) for each in pair
     ]
-    off_diagonal = off_diagonal_weight * (terms[0] + terms[1]) / 2
+    off_diagonal = weighted(off_diagonal_weight, terms[0] + terms[1]) / 2
     terms = [abnormal_info_nce(each, is_normal, ignore=ignore) for each in pair]
-    abnormal = abnormal_weight * (terms[0] + terms[1]) / 2
+    abnormal = weighted(abnormal_weight, terms[0] + terms[1]) / 2
     return OffClipLoss(off_diagonal + abnormal, off_diagonal, abnormal)
+
+
+def weighted(weight: float, term: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """``weight · term``; a weight of 0 drops an infinite term as well."""
+    return weight * (term if weight else term.masked_fill(term.isposinf(), 0.0))

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_cells
+from offclip.losses._checks import check_cells, check_numbers
 from offclip.losses.cross_entropy import info_nce, mean_where, row_softmax
 from offclip.losses.targets import semantic_targets
 from offclip.scores import PairScores
@@ -73,7 +73,8 @@ def supcon_in_loss(
     views against views, so a pair's own cell counts.
 
     Args:
-        logits: scores, any range; half precision is computed in float32.
+        logits: scores, finite or -inf; half precision is computed in float32. A row costs +inf if
+            all its positives are -inf.
         targets: non-negative. Rows and columns without a positive count nowhere.
         ignore: True where a cell counts nowhere: neither as a positive nor in the softmax.
 
@@ -81,8 +82,9 @@ def supcon_in_loss(
         A scalar in nats, 0 if there is nothing to count.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or ``logits`` is empty or holds whole numbers.
     """
+    check_numbers("logits", logits)
     check_cells("targets", targets, logits)
     check_cells("ignore", ignore, logits)
     flipped = None if ignore is None else ignore.T
@@ -91,7 +93,8 @@ def supcon_in_loss(
 
 
 def _mean_inside(logits: Tensor, targets: Tensor, ignore: Tensor | None) -> Tensor:
-    log_probabilities, shares, counted = row_softmax(logits, targets, ignore)
+    log_probabilities, shares, counted, impossible = row_softmax(logits, targets, ignore)
     least = torch.finfo(shares.dtype).min
     positives = (log_probabilities + shares.log()).masked_fill(shares == 0, least)
-    return mean_where(-positives.logsumexp(dim=1), counted)
+    lost = counted & ~((shares > 0) & ~impossible).any(dim=1)
+    return mean_where(-positives.logsumexp(dim=1).masked_fill(lost, -torch.inf), counted)

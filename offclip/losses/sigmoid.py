@@ -5,7 +5,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from offclip.losses._checks import check_cells, full_precision
+from offclip.losses._checks import check_cells, check_numbers
+from offclip.scores import full_precision
+
+NEVER = -1e4  # in place of -inf, of which PyTorch's cross-entropy is NaN; its sigmoid is 0 as well
 
 
 def sigmoid_loss(
@@ -26,7 +29,8 @@ def sigmoid_loss(
     bias belong to the head.
 
     Args:
-        logits: scores, any range; half precision is computed in float32.
+        logits: scores, finite or -inf; half precision is computed in float32. A negative of -inf
+            costs nothing; a positive of -inf costs +inf, without NaN in the gradient.
         targets: in [0, 1].
         pair_weight: ``w``, non-negative; default: 1 everywhere.
         ignore: True where a cell counts nowhere.
@@ -35,14 +39,21 @@ def sigmoid_loss(
         A scalar in nats; a differentiable zero if no cell has weight.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes differ, or ``logits`` is empty or holds whole numbers.
     """
+    check_numbers("logits", logits)
     for name, cells in (("targets", targets), ("pair_weight", pair_weight), ("ignore", ignore)):
         check_cells(name, cells, logits)
     logits = full_precision(logits)
     weight = torch.ones_like(logits) if pair_weight is None else pair_weight.to(logits.dtype)
     if ignore is not None:
         weight = weight.masked_fill(ignore, 0.0)
-    cells = binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
+        logits = logits.masked_fill(ignore, 0.0)
+    targets = targets.to(logits.dtype)
+    never = logits.isneginf()
+    finite = torch.where(never, NEVER, logits)
+    cells = binary_cross_entropy_with_logits(finite, targets, reduction="none")
     total = weight.sum()
-    return (weight * cells).sum() / torch.where(total > 0, total, torch.ones_like(total))
+    mean = (weight * cells).sum() / torch.where(total > 0, total, torch.ones_like(total))
+    lost = (never & (weight * targets > 0)).any()
+    return mean + torch.zeros_like(mean).masked_fill(lost, torch.inf)

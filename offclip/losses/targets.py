@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from offclip.losses._checks import check_positive, full_precision
+from offclip.losses._checks import check_positive
+from offclip.scores import full_precision, no_autocast
 
 
 def pair_targets(is_normal: Bool[Tensor, " batch"]) -> Float[Tensor, "batch batch"]:
@@ -62,7 +63,8 @@ def jaccard_targets(findings: Bool[Tensor, "batch label"]) -> Float[Tensor, "bat
         Symmetric matrix in float32, values in [0, 1], ones on the diagonal.
     """
     counts = findings.float()
-    shared = counts @ counts.T
+    with no_autocast(counts):
+        shared = counts @ counts.T
     sizes = counts.sum(dim=1)
     union = sizes[:, None] + sizes[None, :] - shared
     return torch.where(union > 0, shared / union.clamp(min=1), 1.0)
@@ -100,7 +102,9 @@ def semantic_targets(
     """
     check_positive("temperature", temperature)
     images, texts = (_directions(each.detach()) for each in (image_semantics, text_semantics))
-    return ((images @ texts.T - 1) / temperature).exp()
+    with no_autocast(images):
+        cosines = images @ texts.T
+    return ((cosines - 1) / temperature).exp()
 
 
 def _directions(vectors: Tensor) -> Tensor:

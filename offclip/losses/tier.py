@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from offclip.losses._checks import check_positive, full_precision
+from offclip.losses._checks import check_numbers, check_positive
+from offclip.scores import full_precision
 
 EPSILON = 1e-7
 
@@ -40,8 +41,10 @@ def tier_penalty(
         A scalar in nats.
 
     Raises:
-        ValueError: a temperature that is not positive, or a mask of the wrong shape.
+        ValueError: a temperature that is not positive, a mask of the wrong shape, or cosines that
+            are empty or whole numbers.
     """
+    check_numbers("cosines", cosines)
     check_positive("temperature", temperature)
     if token_mask is None:
         token_mask = torch.ones(cosines.shape[:2], dtype=torch.bool, device=cosines.device)

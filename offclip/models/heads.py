@@ -4,16 +4,17 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from torch.nn.functional import linear, normalize, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from offclip.models.config import ModelConfig
 from offclip.models.towers import Features
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision, no_autocast
 
 AttentionMaps = tuple[
     Float[Tensor, "layer image text image_memory"], Float[Tensor, "layer text image text_memory"]
@@ -23,14 +24,22 @@ AttentionMaps = tuple[
 class CosineHead(nn.Module):
     r"""CLIP: ``scale · cos(image, text) + bias``, the same in both directions.
 
-    The scale is learned as a logarithm from 1/0.07 on and is at most 100 (Radford et al. 2021); the
-    bias is learned from ``score_bias`` on, or 0 (softmax losses do not see it, SigLIP's does).
+    The scale is learned as a logarithm from 1/0.07 on and is at most 100 (Radford et al. 2021);
+    above that it gets no gradient, see :meth:`bound_scale`. The bias is learned from ``score_bias``
+    on, or 0 (softmax losses do not see it, SigLIP's does).
     """
+
+    max_log_scale = math.log(100)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.bias = nn.Parameter(torch.tensor(config.score_bias or 0.0))
+
+    @torch.no_grad()
+    def bound_scale(self) -> None:
+        """Set a scale above 100 to 100, where it has a gradient; for after a training step."""
+        self.log_scale.clamp_(max=self.max_log_scale)
 
     def forward(self, images: Features, texts: Features) -> PairScores:
         scores = self.rows(images, texts.pooled)
@@ -39,9 +48,14 @@ class CosineHead(nn.Module):
     def rows(
         self, side: Features, queries: Float[Tensor, "other dim"]
     ) -> Float[Tensor, "side other"]:
-        """Scores of each input of one side with each pooled vector of the other."""
-        cosines = normalize(side.pooled, dim=1) @ normalize(queries, dim=1).T
-        return self.log_scale.clamp(max=math.log(100)).exp() * cosines + self.bias
+        """Scores of each input of one side with each pooled vector of the other.
+
+        In float32 inside autocast too, where a bfloat16 score near 100 would be off by up to 0.5.
+        """
+        left, right = (normalize(full_precision(x), dim=1) for x in (side.pooled, queries))
+        with no_autocast(left):
+            cosines = left @ right.T
+        return self.log_scale.clamp(max=self.max_log_scale).exp() * cosines + self.bias
 
     def local(self, tokens: Float[Tensor, "*side dim"]) -> Float[Tensor, "*side dim"]:
         """Tokens in the space where words and patches are compared: as the towers give them."""
@@ -86,9 +100,9 @@ class FusionLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
         self.linear1 = nn.Linear(dim, feedforward)
         self.linear2 = nn.Linear(feedforward, dim)
-        for linear in (self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        for projection in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(projection.weight)
+            nn.init.zeros_(projection.bias)
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -221,8 +235,15 @@ class CrossAttentionHead(nn.Module):
         x = self.norm(queries)[None]
         for layer in self._layers:
             x = layer(x, memory, mask)
-        scores: Tensor = self.mlp_head(self.norm(x)).squeeze(2)
+        scores = self._score(self.mlp_head[:-1](self.norm(x)))
         return scores if self.log_scale is None else self.log_scale.exp() * scores
+
+    def _score(self, hidden: Tensor) -> Tensor:
+        """The last layer, in float32 inside autocast too: half precision would make scores tie."""
+        last = cast(nn.Linear, self.mlp_head[-1])
+        hidden, weight, bias = map(full_precision, (hidden, last.weight, last.bias))
+        with no_autocast(hidden):
+            return linear(hidden, weight, bias).squeeze(2)
 
     def rows(
         self, side: Features, queries: Float[Tensor, "other dim"]

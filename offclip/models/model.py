@@ -11,7 +11,7 @@ from offclip.models.config import ModelConfig, PublishedConfig
 from offclip.models.heads import AttentionMaps, CosineHead, CrossAttentionHead
 from offclip.models.tokenizer import token_counts, tokenize
 from offclip.models.towers import Features, ImageTower, TextTower
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision, no_autocast
 
 
 class PairModel(nn.Module):
@@ -123,8 +123,10 @@ class PairModel(nn.Module):
         the head takes them up, after the shared LayerNorm of ``cross_attention``, and straight from
         the towers for ``cosine``, whose score sees no token but through the pooled vector.
         """
-        patches, words = (normalize(self.head.local(s.tokens), dim=2) for s in (images, texts))
-        return words @ patches.transpose(1, 2)
+        local = (full_precision(self.head.local(side.tokens)) for side in (images, texts))
+        patches, words = (normalize(tokens, dim=2) for tokens in local)
+        with no_autocast(words):
+            return words @ patches.transpose(1, 2)
 
     def scores(
         self,

@@ -70,7 +70,8 @@ class Run:
 
 # Settings younger than the runs of record: they name a run only where they change it.
 LATER = {"studies_kept", "normals_kept", "augment", "init", "tokenizer", "accumulate", "optimizer",
-         "schedule", "patience", "precision", "ema", "pairs_at_once", "save_every"}  # fmt: skip
+         "schedule", "patience", "precision", "ema", "pairs_at_once", "save_every",
+         "decayed", "scale_bound"}  # fmt: skip
 
 
 def run_hash(config: RunConfig, material: Material) -> str:

@@ -11,6 +11,8 @@ CHOICES = {
     "optimizer": ("adamw", "adam"),
     "schedule": ("cosine", "plateau"),
     "precision": ("float32", "bfloat16"),
+    "decayed": ("all", "weights"),
+    "scale_bound": ("forward", "step"),
 }
 
 
@@ -40,9 +42,13 @@ class TrainConfig:
         patience: of the plateau, in validations.
         warmup: share of the steps in a linear warm-up, in [0, 1).
         weight_decay: of the optimizer.
+        decayed: ``all`` parameters, or ``weights``: biases, norms and the scale are left out.
+        scale_bound: where the scale of a cosine head is kept at 100 or below: in the ``forward``
+            pass, which gives a scale above it no gradient, so that it stays there; or after each
+            ``step`` (CLIP's).
         clip_norm: largest gradient norm.
-        precision: of the towers and the head, ``float32`` or ``bfloat16`` (autocast). Losses are
-            always computed in float32.
+        precision: of the towers and the head, ``float32`` or ``bfloat16`` (autocast). Scores and
+            losses leave autocast in float32.
         ema: decay of an exponential moving average of the weights, which is then what is validated
             and kept; 0: none.
         pairs_at_once: image-text pairs that a cross-attention head evaluates at a time; more pairs
@@ -71,6 +77,8 @@ class TrainConfig:
     patience: int = 5
     warmup: float = 0.1
     weight_decay: float = 0.05
+    decayed: str = "all"
+    scale_bound: str = "forward"
     clip_norm: float = 1.0
     precision: str = "float32"
     ema: float = 0.0

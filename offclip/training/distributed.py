@@ -1,21 +1,19 @@
 """Contrastive scores over all processes: pooled vectors and blocks of scores travel, nothing else.
 
-Every process computes the loss of the whole batch, as every score stands in the denominators of
-others. So the gradients of :class:`torch.nn.parallel.DistributedDataParallel`, a mean over
-processes, are those of one process on the whole batch.
+Every process computes the loss of the whole batch, see :mod:`offclip.losses.gather`.
 """
 
 import os
-from typing import Any
 
 import torch
 from accelerate import PartialState
 from jaxtyping import Float
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
+from offclip.losses.gather import gathered, processes
 from offclip.models import Features
 from offclip.models.heads import CosineHead, CrossAttentionHead
-from offclip.scores import PairScores
+from offclip.scores import PairScores, full_precision
 
 
 def process_state() -> PartialState:
@@ -33,37 +31,6 @@ def process_state() -> PartialState:
             "anything else of this package or of accelerate was used"
         )
     return state
-
-
-def processes() -> int:
-    """How many processes train together."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-class _Gather(torch.autograd.Function):
-    """Rows of all processes in their order; backward, what all processes ask of one's own rows."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        ctx.size = len(rows)
-        whole = rows.new_empty(processes() * len(rows), *rows.shape[1:])
-        distributed.all_gather(list(whole.chunk(processes())), rows.contiguous())
-        return whole
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        whole = gradients[0].contiguous()
-        distributed.all_reduce(whole)
-        start = distributed.get_rank() * ctx.size
-        return whole[start : start + ctx.size]
-
-
-def gathered(rows: Tensor) -> Tensor:
-    """Rows of all processes, which have equally many; with one process the rows as they are."""
-    if processes() == 1:
-        return rows
-    whole: Tensor = _Gather.apply(rows)
-    return whole
 
 
 def global_scores(
@@ -98,7 +65,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     ) -> Float[Tensor, "batch channel height width"]:
         if not self.training or processes() == 1:
             return super().forward(input)
-        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        values = full_precision(input)
         mean = _global_mean(values.mean(dim=(0, 2, 3)))
         centred = values - mean[:, None, None]
         variance = _global_mean(centred.square().mean(dim=(0, 2, 3)))

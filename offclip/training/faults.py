@@ -11,18 +11,24 @@ from offclip.training.config import TrainConfig
 
 
 def stop_not_finite(
-    terms: Mapping[str, float], ids: Sequence[object], step: int, config: TrainConfig, path: Path
+    name: str,
+    value: float,
+    terms: Mapping[str, float],
+    ids: Sequence[object],
+    step: int,
+    config: TrainConfig,
+    path: Path,
 ) -> None:
-    """Write the studies of a batch whose loss is no number to ``path``, and raise.
+    """Write the studies of a step whose loss or gradient is not finite to ``path``, and raise.
 
     Raises:
         FloatingPointError: always; the message names step, some studies and the file.
     """
-    names = [str(name) for name in ids]
-    told = {name: repr(value) for name, value in terms.items()}
-    write_json(path, {"step": step, "terms": told, "ids": names})
+    names = [str(each) for each in ids]
+    values = {term: repr(number) for term, number in terms.items()}
+    write_json(path, {"step": step, "terms": values, "ids": names})
     raise FloatingPointError(
-        f"loss: {terms['total']} at step {step} with studies {', '.join(names[:5])}, … (all "
+        f"{name}: {value} at step {step} with studies {', '.join(names[:5])}, … (all "
         f"{len(names)} in {path}); lower learning_rate (now {config.learning_rate}) or look for "
         "non-finite pixels in these studies"
     )

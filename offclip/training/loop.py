@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol, cast, runtime_checkable
@@ -21,16 +22,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from offclip.files import remove_parts, write_json
 from offclip.folders import Mark, claim
 from offclip.models import PairModel, load_weights, save_weights
+from offclip.models.heads import CosineHead
 from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
 from offclip.training.faults import memory_advice, stop_not_finite
 from offclip.training.objective import Objective
+from offclip.training.optimizer import new_optimizer, weight_average
 from offclip.training.schedule import learning_rate
 from offclip.training.watch import Watch, memory_gib
 
@@ -48,7 +50,7 @@ FILES = (
     "tensorboard/*",
 )
 """What training writes into it."""
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+NO_TERMS = ("gradient_norm", "seconds")  # of what is noted of a step
 
 
 @runtime_checkable
@@ -75,8 +77,8 @@ class TrainResult:
     Attributes:
         folder: holds ``best.safetensors``, ``config.json`` and ``log.jsonl``.
         best: validation metrics of the best checkpoint, with its ``step``.
-        log: one entry a validation: step, loss terms, learning rate, metrics, seconds so far,
-            studies a second.
+        log: one entry a validation: step, loss terms and gradient norm before clipping (means over
+            the steps since the last one), learning rate, metrics, seconds so far, studies a second.
         seconds: of training and validation, interruptions left out.
     """
 
@@ -122,7 +124,8 @@ def train(
         ValueError: ``folder`` holds something else or a run of another configuration, an epoch has
             no batch, the batch cannot be shared out evenly, or validation does not give
             ``config.select`` or never a finite value of it.
-        FloatingPointError: the loss is not finite; ``not_finite_<process>.json`` has the studies.
+        FloatingPointError: the loss or the gradient is not finite, and the weights are as they were
+            before the step; ``not_finite_<process>.json`` has the studies.
         MemoryError: the memory is too small; the message says what to lower.
     """
     process_state()
@@ -138,14 +141,8 @@ def train(
     if accelerator.num_processes > 1:
         use_global_statistics(model)
     model.to(accelerator.device)
-    average = None
-    if config.ema:
-        average = AveragedModel(
-            model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
-        )
-    optimizer = OPTIMIZERS[config.optimizer](
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    average = weight_average(model, config.ema) if config.ema else None
+    optimizer = new_optimizer(model, config)
     module, optimizer = accelerator.prepare(Objective(model, config), optimizer)
     parts = {"model": model, "optimizer": optimizer} | ({"average": average} if average else {})
     progress = resume(folder, parts)
@@ -159,6 +156,8 @@ def train(
             group["lr"] = rate
         begun = time.perf_counter()
         terms = _step(module, optimizer, stream, config, accelerator, progress.step, folder)
+        if config.scale_bound == "step" and isinstance(model.head, CosineHead):
+            model.head.bound_scale()
         if average:
             average.update_parameters(model)
         progress.step += 1
@@ -225,37 +224,43 @@ def _step(
     step: int,
     folder: Path,
 ) -> dict[str, float]:
-    """One step of the optimiser; means of the loss's terms over its batches."""
+    """One step of the optimiser: means of the loss's terms over its batches, and gradient norm."""
     # Random numbers are a function of the step, so that there is no state of theirs to resume.
     own = np.random.SeedSequence((config.seed, step, accelerator.process_index))
     torch.manual_seed(int(own.generate_state(1)[0]))
     module.train()
     optimizer.zero_grad(set_to_none=True)
-    found = []
+    path = folder / f"not_finite_{accelerator.process_index}.json"
+    found, studies = [], []
     for number in range(config.accumulate):
         batch = dict(next(stream))
         ids = batch.pop("ids")
+        studies += list(ids)
         last = number == config.accumulate - 1
         with nullcontext() if last else accelerator.no_sync(module), memory_advice(config):
             terms = module(**batch)
             values = {name: term.item() for name, term in terms.items()}
-            if not terms["total"].isfinite():
-                path = folder / f"not_finite_{accelerator.process_index}.json"
-                stop_not_finite(values, ids, step, config, path)
+            if not isfinite(values["total"]):
+                stop_not_finite("loss", values["total"], values, ids, step, config, path)
             accelerator.backward(terms["total"] / config.accumulate)
         found.append(values)
-    accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
+    norm = float(accelerator.clip_grad_norm_(module.parameters(), config.clip_norm))
+    terms = {name: fmean(values[name] for values in found) for name in found[0]}
+    facts = {**terms, "gradient_norm": norm}
+    if not isfinite(norm):
+        stop_not_finite("gradient norm", norm, facts, studies, step, config, path)
     optimizer.step()
-    return {name: fmean(values[name] for values in found) for name in found[0]}
+    return facts
 
 
 def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, float]:
     """What :data:`Watch` gets after a step."""
     latest = progress.since[-1]
-    losses = {f"loss_{name}": value for name, value in latest.items() if name != "seconds"}
+    losses = {f"loss_{name}": value for name, value in latest.items() if name not in NO_TERMS}
     pace = fmean(entry["seconds"] for entry in progress.since[-20:])
     return {
         **losses,
+        "gradient_norm": latest["gradient_norm"],
         "learning_rate": rate,
         "studies_per_second": config.batch_size * config.accumulate / pace,
         "memory_gib": memory_gib(),
@@ -265,11 +270,13 @@ def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, fl
 
 def _entry(progress: Progress, metrics: dict[str, float], facts: dict[str, float]) -> Metrics:
     """A line of the log."""
-    names = [name for name in progress.since[0] if name != "seconds"]
-    losses = {f"loss_{name}": fmean(step[name] for step in progress.since) for name in names}
+    means = {name: fmean(step[name] for step in progress.since) for name in progress.since[0]}
+    losses = {f"loss_{name}": mean for name, mean in means.items() if name not in NO_TERMS}
+    norm = means["gradient_norm"]
     costs = {name: facts[name] for name in ("learning_rate", "studies_per_second", "memory_gib")}
     return {
-        "step": progress.step, **losses, **metrics, **costs, "seconds": progress.seconds,
+        "step": progress.step, **losses, "gradient_norm": norm, **metrics, **costs,
+        "seconds": progress.seconds,
     }  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from offclip.losses import info_nce, off_diagonal_loss, offclip_loss, tier_penalty
+from offclip.losses.gather import gathered
 from offclip.models import PairModel
 from offclip.scores import PairScores
 from offclip.training.config import TrainConfig
-from offclip.training.distributed import gathered, global_scores
+from offclip.training.distributed import global_scores
 
 
 def objective(

@@ -120,9 +120,10 @@ def test_the_bias_of_a_softmax_gets_a_gradient_of_zero():
 def test_scale_and_bias_may_be_numbers_or_hold_one_element():
     images, texts, scale, bias = inputs(5, 3)
     is_normal = torch.tensor([True, False, True, False, False])
-    expected = chunked_off_diagonal_loss(images, texts, scale, bias, is_normal=is_normal)
+    options = {"is_normal": is_normal, "form": "bce"}
+    expected = chunked_off_diagonal_loss(images, texts, scale, bias, **options)
     for numbers in ((5.0, -1.5), (scale.reshape(1), bias.reshape(1))):
-        loss = chunked_off_diagonal_loss(images, texts, *numbers, is_normal=is_normal)
+        loss = chunked_off_diagonal_loss(images, texts, *numbers, **options)
         torch.testing.assert_close(loss, expected, atol=0, rtol=0)
 
 
@@ -203,10 +204,24 @@ def test_fewer_than_two_abnormal_give_a_differentiable_zero():
 
 def test_gradients_of_gradients_are_refused():
     images, texts, scale, _ = inputs(3, 9)
-    bce = chunked_off_diagonal_loss(images, texts, scale, is_normal=torch.tensor([True] * 3))
+    options = {"is_normal": torch.tensor([True] * 3), "form": "bce"}
+    bce = chunked_off_diagonal_loss(images, texts, scale, **options)
     for loss in (chunked_info_nce(images, texts, scale), bce):
         with pytest.raises(RuntimeError, match="^chunked losses have no gradients of gradients"):
             torch.autograd.grad(loss, images, create_graph=True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_function_transforms_are_refused(form):
+    images, texts, _, _ = (each.detach() for each in inputs(3, 9))
+    is_normal = torch.tensor([True, False, True])
+
+    def loss(features):
+        options = {"is_normal": is_normal, "form": form}
+        return chunked_off_diagonal_loss(features, texts, 5.0, **options)
+
+    with pytest.raises(RuntimeError, match="^chunked losses have no .* torch.func .* plain loss"):
+        torch.func.grad(loss)(images)
 
 
 @pytest.mark.usefixtures("plain_calls")
@@ -225,7 +240,8 @@ def test_gradients_of_gradients_are_refused():
         ({"is_normal": torch.tensor([1, 0])}, "is_normal: expected dtype torch.bool"),
         ({"logit_scale": 0.0}, "logit_scale: expected a number > 0, got 0.0"),
         ({"logit_scale": torch.tensor(-1.0)}, "logit_scale: expected a number > 0, got -1.0"),
-        ({"chunk_size": 0}, "chunk_size: expected a number > 0, got 0"),
+        ({"chunk_size": 0}, "chunk_size: expected a whole number > 0, got 0"),
+        ({"chunk_size": 1.5}, "chunk_size: expected a whole number > 0, got 1.5"),
         ({"form": "mse"}, "form: expected 'bce' or 'soft_ce', got 'mse'"),
         ({"balance": "x"}, "balance: expected 'none' or 'classes', got 'x'"),
         ({"off_diagonal_weight": -1.0}, "off_diagonal_weight: expected a number >= 0, got -1.0"),
@@ -236,7 +252,7 @@ def test_gradients_of_gradients_are_refused():
                 "text_features": torch.ones(0, 3),
                 "is_normal": torch.ones(0, dtype=torch.bool),
             },
-            "image_features: expected at least one pair, got an empty batch$",
+            "image_features: expected at least one pair, got shape \\(0, 3\\)$",
         ),
     ],
 )

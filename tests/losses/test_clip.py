@@ -93,8 +93,12 @@ def test_features_that_are_not_of_unit_length(factor, side):
         ({"is_normal": IS_NORMAL[:3]}, "is_normal: expected shape \\(6,\\)"),
         ({"text_features": features()[1][:3]}, "same shape"),
         (
+            {"text_features": torch.eye(6, 4).long()},
+            "text_features: expected floating-point numbers, got torch.int64",
+        ),
+        (
             {"image_features": torch.ones(0, 4), "text_features": torch.ones(0, 4)},
-            "is_normal: expected shape \\(0,\\)",
+            "image_features: expected at least one pair, got shape \\(0, 4\\)",
         ),
     ],
 )
@@ -105,6 +109,7 @@ def test_bad_batches_are_named(arguments, message):
         OffClipCriterion()(**(good | {"is_normal": IS_NORMAL} | arguments))
 
 
+@pytest.mark.usefixtures("plain_calls")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -113,6 +118,7 @@ def test_bad_batches_are_named(arguments, message):
         ("off_diagonal_weight", -1.0),
         ("abnormal_weight", -1.0),
         ("chunk_size", 0),
+        ("chunk_size", 1.5),
     ],
 )
 def test_bad_options_are_refused_when_the_module_is_made(name, value):

@@ -1,4 +1,4 @@
-"""Losses work on the device of their inputs, whatever the default device is."""
+"""Losses work on the device of their inputs and in full precision, whatever the context is."""
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ LOGITS = torch.randn(4, 4, generator=GENERATOR)
 IMAGES, TEXTS = (normalize(torch.randn(4, 3, generator=GENERATOR), dim=1) for _ in range(2))
 TOKENS = torch.randn(4, 5, 3, generator=GENERATOR)
 SCORES = PairScores(LOGITS, LOGITS.T)
+FINDINGS = torch.rand(4, 600, generator=GENERATOR) < 0.8
 FLAGS = torch.tensor([True, False, True, False])
 CELLS = {"pair_weight": torch.rand(4, 4, generator=GENERATOR), "ignore": LOGITS > 1.5}
 BALANCED = {"balance": "classes"}
@@ -19,7 +20,7 @@ BALANCED = {"balance": "classes"}
 CALLS = {
     "pair_targets": lambda: losses.pair_targets(FLAGS),
     "same_findings_targets": lambda: losses.same_findings_targets(LOGITS > 0),
-    "jaccard_targets": lambda: losses.jaccard_targets(LOGITS > 0),
+    "jaccard_targets": lambda: losses.jaccard_targets(FINDINGS),
     "semantic_targets": lambda: losses.semantic_targets(IMAGES, TEXTS),
     "info_nce": lambda: losses.info_nce(LOGITS, **CELLS),
     "sigmoid_loss": lambda: losses.sigmoid_loss(LOGITS, LOGITS.sigmoid(), **CELLS),
@@ -29,6 +30,7 @@ CALLS = {
     "carzero_loss": lambda: losses.carzero_loss(SCORES),
     "medclip_loss": lambda: losses.medclip_loss(LOGITS, IMAGES, TEXTS),
     "supcon_in_loss": lambda: losses.supcon_in_loss(LOGITS, losses.pair_targets(FLAGS)),
+    "local_scores": lambda: losses.local_scores(TOKENS, TOKENS.flip(0)),
     "gloria_local_loss": lambda: losses.gloria_local_loss(TOKENS, TOKENS.flip(0)),
     "tier_penalty": lambda: losses.tier_penalty(TOKENS, words_weight=1.0, patches_weight=1.0),
     "chunked_info_nce": lambda: losses.chunked_info_nce(IMAGES, TEXTS, 5.0),
@@ -47,5 +49,13 @@ CALLS = {
 def test_the_default_device_is_not_used(name):
     expected = CALLS[name]()
     with torch.device("meta"):
+        result = CALLS[name]()
+    torch.testing.assert_close(result, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_autocast_changes_nothing(name):
+    expected = CALLS[name]()
+    with torch.autocast("cpu", torch.bfloat16):
         result = CALLS[name]()
     torch.testing.assert_close(result, expected, atol=0, rtol=0)

@@ -1,5 +1,6 @@
 """Every loss against its equation in loops, closed forms, symmetries and edge cases."""
 
+import inspect
 import math
 
 import pytest
@@ -8,14 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offclip.losses import (
+    OffClipCriterion,
     abnormal_info_nce,
+    carzero_loss,
+    chunked_info_nce,
+    chunked_off_diagonal_loss,
+    chunked_offclip_loss,
+    gloria_local_loss,
     info_nce,
+    medclip_loss,
     off_diagonal_loss,
     offclip_loss,
     pair_targets,
     sigmoid_loss,
+    supcon_in_loss,
+    tier_penalty,
 )
 from offclip.scores import PairScores
+from offclip.training import TrainConfig
 from tests.losses import oracles
 
 FORMS = ("bce", "soft_ce")
@@ -188,6 +199,21 @@ def test_terms_are_weighted_and_add_up():
     assert loss.total.item() == pytest.approx((loss.off_diagonal + loss.abnormal).item())
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        off_diagonal_loss,
+        offclip_loss,
+        chunked_off_diagonal_loss,
+        chunked_offclip_loss,
+        OffClipCriterion,
+        TrainConfig,
+    ],
+)
+def test_soft_targets_are_the_default_everywhere(call):
+    assert inspect.signature(call).parameters["form"].default == "soft_ce"
+
+
 @pytest.mark.usefixtures("plain_calls")
 @pytest.mark.parametrize(
     ("call", "message"),
@@ -225,3 +251,36 @@ def test_terms_are_weighted_and_add_up():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         call()
+
+
+EMPTY, WHOLE = torch.zeros(0, 0), torch.ones(2, 2, dtype=torch.long)
+BY_SCORES = {
+    "info_nce": lambda s, _: info_nce(s),
+    "info_nce to targets": lambda s, _: info_nce(s, s.float()),
+    "sigmoid_loss": lambda s, _: sigmoid_loss(s, s.float()),
+    "supcon_in_loss": lambda s, _: supcon_in_loss(s, s.float()),
+    "medclip_loss": lambda s, _: medclip_loss(s, s.float(), s.float()),
+    "carzero_loss": lambda s, _: carzero_loss(PairScores(s, s)),
+    "bce": lambda s, flags: off_diagonal_loss(s, flags, form="bce"),
+    "soft_ce": lambda s, flags: off_diagonal_loss(s, flags, form="soft_ce"),
+    "abnormal_info_nce": abnormal_info_nce,
+    "offclip_loss": lambda s, flags: offclip_loss(PairScores(s, s), flags),
+}
+BY_FEATURES = {
+    "image_features": lambda s, _: chunked_info_nce(s, s, 1.0),
+    "patch_features": lambda s, _: gloria_local_loss(s[:, None], s[:, None]),
+    "cosines": lambda s, _: tier_penalty(s[:, None], words_weight=1.0, patches_weight=1.0),
+}
+CASES = [("logits", call) for call in BY_SCORES.values()] + list(BY_FEATURES.items())
+
+
+@pytest.mark.usefixtures("plain_calls")
+@pytest.mark.parametrize(("name", "call"), CASES, ids=[*BY_SCORES, *BY_FEATURES])
+def test_empty_batches_and_whole_numbers_are_named(name, call):
+    for normal in (True, False):
+        flags = torch.full((2,), normal)
+        with pytest.raises(ValueError, match=f"^{name}: expected at least one pair, got shape"):
+            call(EMPTY, flags[:0])
+        message = f"^{name}: expected floating-point numbers, got torch.int64; convert it with"
+        with pytest.raises(ValueError, match=message):
+            call(WHOLE, flags)

@@ -1,12 +1,21 @@
-"""The cross-attention head: one function by several ways of computing it."""
+"""Heads: one function by several ways of computing it, and the precision of the scores."""
 
+import math
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import linear, normalize
 
-from offclip.models.heads import CrossAttentionHead, FusionLayer, attention_products
+from offclip.models import ModelConfig
+from offclip.models.heads import (
+    CosineHead,
+    CrossAttentionHead,
+    FusionLayer,
+    attention_products,
+)
 from offclip.models.towers import Features
 
 DIM = 16
@@ -105,3 +114,48 @@ def test_recomputation_holds_a_chunk_at_a_time():
         return sum(sizes)
 
     assert kept(16) < 0.2 * kept(10_000)
+
+
+def half_features(seed):
+    values = features(8, 5, seed=seed)
+    return Features(values.pooled.bfloat16(), values.tokens.bfloat16())
+
+
+@pytest.mark.parametrize("scale", [14.3, 100.0])
+def test_cosine_scores_leave_autocast_as_float32_computes_them(scale):
+    head = CosineHead(ModelConfig())
+    nn.init.constant_(head.log_scale, math.log(scale))
+    results = []
+    for autocast in (True, False):
+        images, texts = half_features(0), half_features(1)
+        leaves = [side.pooled.requires_grad_() for side in (images, texts)]
+        if not autocast:
+            images, texts = (Features(side.pooled.float(), side.tokens) for side in (images, texts))
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            scores = head(images, texts)
+        for matrix in (scores.image_to_text, scores.text_to_image):
+            assert matrix.dtype == torch.float32
+        gradients = torch.autograd.grad(scores.image_to_text.tanh().sum(), leaves)
+        results.append([scores.image_to_text, scores.text_to_image, *gradients])
+    for ours, exact in zip(*results, strict=True):
+        assert torch.equal(ours, exact)
+    cosines = normalize(images.pooled) @ normalize(texts.pooled).T
+    torch.testing.assert_close(scores.image_to_text, scale * cosines)
+
+
+def test_the_last_layer_of_the_cross_attention_head_leaves_autocast_in_float32():
+    head, hidden = head_of().float(), []
+    head.mlp_head[-2].register_forward_hook(lambda *step: hidden.append(step[-1]))
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = head(half_features(0), half_features(1))
+    last = head.mlp_head[-1]
+    for matrix, inputs in zip((scores.image_to_text, scores.text_to_image), hidden, strict=True):
+        expected = linear(inputs.float(), last.weight, last.bias).squeeze(2)
+        assert torch.equal(matrix, head.log_scale.exp() * expected)
+
+
+@pytest.mark.parametrize("head", [CosineHead(ModelConfig()), head_of()])
+def test_scores_of_a_head_in_half_precision_are_float32(head):
+    with torch.no_grad():
+        scores = deepcopy(head).bfloat16()(half_features(0), half_features(1))
+    assert scores.image_to_text.dtype == scores.text_to_image.dtype == torch.float32

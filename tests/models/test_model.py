@@ -151,3 +151,16 @@ def test_texts_need_a_tokenizer(tokenizer):
     model = make("cosine", tokenizer)
     with pytest.raises(ValueError, match="tokenizer: needed to read texts"):
         model.tokenize(["there is nodule"])
+
+
+@pytest.mark.parametrize("head", ["cosine", "cross_attention"])
+def test_cosines_of_words_and_patches_leave_autocast_in_float32(head, tokenizer):
+    model = make(head, tokenizer)
+    images, tokens = torch.randn(3, 1, 32, 32), tokenize(tokenizer, TEXTS[:3])
+    with torch.autocast("cpu", torch.bfloat16):
+        sides = model.encode_images(images), model.encode_texts(**tokens)
+        cosines = model.token_cosines(*sides)
+        patches, words = (model.head.local(side.tokens).float() for side in sides)
+    assert cosines.dtype == torch.float32
+    expected = torch.cosine_similarity(words[:, :, None], patches[:, None], dim=3)
+    torch.testing.assert_close(cosines, expected)

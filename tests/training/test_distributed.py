@@ -137,6 +137,24 @@ def test_the_loop_in_two_processes_learns_what_one_learns(settings, double, far,
     assert one[-1]["loss_total"] < 0.9 * one[0]["loss_total"]
 
 
+def spoiled_gradient(rank, folder):
+    model = new_model()
+    if rank == 1:
+        model.head.norm.weight.register_hook(lambda gradient: gradient * torch.nan)
+    try:
+        train(model, Kinds(), validate, CONFIG, folder)
+    except FloatingPointError as error:
+        (folder / f"{rank}.txt").write_text(str(error))
+
+
+def test_a_gradient_of_one_process_that_is_not_a_number_stops_all(tmp_path):
+    run_in_group(2, spoiled_gradient, tmp_path)
+    for rank in (0, 1):
+        assert (tmp_path / f"{rank}.txt").read_text().startswith("gradient norm: nan at step 0")
+        record = json.loads((tmp_path / f"not_finite_{rank}.json").read_text())
+        assert record["ids"] == [f"study{i}" for i in range(4 * rank, 4 * rank + 4)]
+
+
 def uneven(rank, folder):
     try:
         train(new_model(), Kinds(), validate, replace(CONFIG, batch_size=9), folder)

@@ -133,6 +133,51 @@ def test_not_a_number_stops_with_step_and_studies(tmp_path):
     assert told["ids"] == [f"study{i}" for i in range(8)]
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_gradient_that_is_not_a_number_stops_before_the_weights_change(accumulate, tmp_path):
+    model, calls = new_model(), []
+    model.image_tower.project.bias.register_hook(
+        lambda gradient: gradient * (torch.nan if len(calls) == 3 else 1.0)
+    )
+    seen = {}
+
+    def watch(step, facts):
+        if "loss_total" in facts:
+            calls.append(step)
+            seen.update({name: value.clone() for name, value in model.named_parameters()})
+
+    config = dataclasses.replace(CONFIG, accumulate=accumulate)
+    with pytest.raises(FloatingPointError, match=r"^gradient norm: nan at step 3 with .* study0"):
+        train(model, batches, validate, config, tmp_path, watch=watch)
+    assert calls == [1, 2, 3]
+    for name, value in model.named_parameters():
+        assert torch.equal(value, seen[name]), name
+    record = json.loads((tmp_path / "not_finite_0.json").read_text())
+    assert record["step"] == 3 and record["terms"]["gradient_norm"] == "nan"
+    assert float(record["terms"]["total"]) > 0
+    assert record["ids"] == [f"study{i}" for i in range(8)] * accumulate
+
+
+def test_the_gradient_norm_is_logged(tmp_path):
+    """Before clipping; the first by hand, the log's as the mean of its steps."""
+    norms = []
+    result = train(
+        new_model(), batches, validate, dataclasses.replace(CONFIG, loss="infonce"), tmp_path,
+        watch=lambda _, facts: norms.append(facts["gradient_norm"]) if "loss_total" in facts else 0,
+    )  # fmt: skip
+    peer, batch = new_model().train(), next(batches(0))
+    scores = peer(batch["images"], batch["input_ids"], batch["attention_mask"])
+    loss = (info_nce(scores.image_to_text) + info_nce(scores.text_to_image)) / 2
+    loss.backward()
+    expected = torch.cat([p.grad.flatten() for p in peer.parameters()]).norm().item()
+    assert norms[0] == pytest.approx(expected, rel=1e-4) and len(norms) == 8
+    logged = [entry["gradient_norm"] for entry in result.log]
+    assert logged == pytest.approx(
+        [(a + b) / 2 for a, b in zip(norms[::2], norms[1::2], strict=True)]
+    )
+    assert "loss_gradient_norm" not in result.log[0]
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -340,6 +385,8 @@ def test_plateau_halves_after_patience():
         ({"ema": 1.0}, "ema: expected a decay"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16"),
         ({"schedule": "step"}, "schedule: expected one of cosine, plateau"),
+        ({"decayed": "some"}, "decayed: expected one of all, weights"),
+        ({"scale_bound": "none"}, "scale_bound: expected one of forward, step"),
         ({"accumulate": 0}, "accumulate: expected at least 1"),
         ({"pairs_at_once": 0}, "pairs_at_once: expected at least 1"),
     ],
