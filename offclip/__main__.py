@@ -9,15 +9,21 @@ from collections.abc import Sequence
 
 from offclip.cli import curate, evaluate, fetch, folders, leaks, rehearse, runs
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; an expected error is a message on stderr and 1."""
+    """Run one command and return its exit code; an expected error is a line on stderr and 1."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.call(options) or 0)
     except (ValueError, OSError, ArithmeticError, KeyError, RuntimeError) as error:
         print(f"offclip {options.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"offclip {options.command}: interrupted; what is finished stays", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -98,6 +98,26 @@ def check_target(
         ) from error
 
 
+def check_folder(path: str | Path, name: str, what: str) -> Path:
+    """The folder at ``path``.
+
+    Args:
+        path: of the folder.
+        name: of the option, for the message.
+        what: what the folder should be, for the message.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        NotADirectoryError: a file is there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise NotADirectoryError(f"{name}: expected {what}, got a file, {path}; unpack an archive")
+    raise FileNotFoundError(f"{name}: expected {what}, got nothing at {path}")
+
+
 def path_inside(root: Path, name: str) -> Path | None:
     """The file that ``name`` leads to below ``root``, links followed; None where it leads out."""
     path = (root / name).resolve()

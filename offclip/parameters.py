@@ -16,6 +16,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 Rule = typing.Any
@@ -35,8 +36,9 @@ def check_parameters(namespace: MutableMapping[str, Any], **rules: Rule) -> None
             and the list may not be empty.
 
     Raises:
-        ValueError: an injected name that the notebook does not declare, a wrong type, or a value
-            outside its rule. Every fault is named, with what was expected and the nearest name.
+        ValueError: an injected name that the notebook does not declare, a wrong type, a value
+            outside its rule, or a relative path in another folder than the notebooks'. Every fault
+            is named, with what was expected and the nearest name.
     """
     cells = _cells_run(namespace)
     declared = declared_types(cells, namespace)
@@ -60,6 +62,17 @@ def check_parameters(namespace: MutableMapping[str, Any], **rules: Rule) -> None
             namespace[name] = value
     if problems:
         raise ValueError("; ".join(problems))
+    _check_place({name: namespace[name] for name in declared})
+
+
+def _check_place(values: Mapping[str, Any]) -> None:
+    """Refuse to run where relative paths lead elsewhere than from the folder of the notebooks."""
+    relative = [name for name, v in values.items() if isinstance(v, str) and v.startswith("../")]
+    if relative and not Path("../book").is_dir():
+        raise ValueError(
+            f"{', '.join(relative)}: relative paths are seen from the folder of the notebooks, got "
+            f"{Path.cwd()}; run papermill with --cwd notebooks, or give absolute paths"
+        )
 
 
 def declared_types(cells: Iterable[str], namespace: Mapping[str, Any] | None = None) -> dict:

@@ -1,14 +1,25 @@
 """The command line: commands run end to end, and errors are one clear line."""
 
 import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from offclip.__main__ import main
 from offclip.data.fetch import SourceUnreachable
+from offclip.folders import WORK, read_mark
+from offclip.rehearsal import rehearse
 from offclip.study import material as material_module
 from tests.study.conftest import SMALL, all_records
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -143,3 +154,64 @@ def test_no_source_answers_is_a_message_not_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr(import_module("offclip.data.fetch"), "fetch", unreachable)
     assert main(["fetch", "openi_reports"]) == 1
     assert capsys.readouterr().err == ("offclip fetch: openi_reports: no source could be reached\n")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A synthetic copy of MIMIC-CXR, large enough to be interrupted."""
+    return rehearse("mimic_cxr", tmp_path_factory.mktemp("copy") / "mimic", studies=150, size=128)
+
+
+def command(*words, **options):
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "offclip", *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_is_one_line_and_the_work_goes_on_later(jobs, copy, tmp_path):
+    out = tmp_path / "out"
+    words = ("curate", "mimic_cxr", "--root", copy, "--out", out, "--jobs", jobs)
+    child = command(*words, start_new_session=True)  # a terminal sends the signal to the group
+    while not (out / WORK / "pictures.npy.part").exists():
+        assert child.poll() is None
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert said == "offclip curate: interrupted; what is finished stays\n"
+    assert main([str(word) for word in words]) == 0
+
+
+def test_a_full_disk_is_one_line_with_the_path(copy, tmp_path):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+
+    out = tmp_path / "out"
+    words = ("curate", "mimic_cxr", "--root", copy, "--out", out, "--jobs", 1)
+    child = command(*words, preexec_fn=limited)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 1 and said.count("\n") == 1
+    assert f"could not write {out / WORK / 'pictures.npy.part'}: File too large" in said
+    assert read_mark(out) is None
+    assert main([str(word) for word in words]) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("check vindr_cxr --root archive.zip", "got a file, archive.zip; unpack an archive"),
+        ("curate vindr_cxr --root archive.zip --out x", "got a file, archive.zip; unpack an"),
+        ("curate vindr_cxr --root gone --out x", "got nothing at gone"),
+        ("check vindr_cxr --root . --csv /proc/self/out.csv", "cannot be written"),
+        ("predict p.png --prompt x --model m --csv /proc/self/out.csv", "cannot be written"),
+        ("check vindr_cxr --root . --csv .", "expected a name for a file, got a folder"),
+    ],
+)
+def test_wrong_places_are_named_at_once(line, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "archive.zip").write_bytes(b"PK")
+    assert main(line.split()) == 1
+    assert message in capsys.readouterr().err

@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from offclip.data.spread import Spread
+if TYPE_CHECKING:
+    from offclip.data.spread import Spread
 
 
 def spread_options(command: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def spread_options(command: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def shared_out(options: argparse.Namespace) -> Iterator[Spread]:
+def shared_out(options: argparse.Namespace) -> "Iterator[Spread]":
     """The work shared out as the options say, with a bar on a terminal: one step a part."""
     from tqdm import tqdm
 

@@ -37,7 +37,7 @@ from offclip.data.readers.mimic import NO_FINDING
 from offclip.data.records import COLUMNS, read_records, write_record_parts
 from offclip.data.spread import Spread
 from offclip.data.texts import PART, text_parts, write_texts
-from offclip.files import atomic_path, write_json
+from offclip.files import atomic_path, check_folder, write_json
 from offclip.folders import Mark, check, replaced, separate
 from offclip.text import (
     FilterPolicy,
@@ -116,10 +116,7 @@ def curate_archive(
     reader_of(dataset)
     root, reports, out = Path(root), Path(reports or root), Path(out)
     for name, folder in (("root", root), ("reports", reports)):
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{name}: expected the folder of your copy of {dataset}, got {folder}"
-            )
+        check_folder(folder, name, f"the folder of your copy of {dataset}")
         separate(out, "out", **{name: folder})
     settings = {name: str(path.resolve()) for name, path in (("root", root), ("reports", reports))}
     settings["classifier"] = str(Path(classifier).resolve()) if classifier else ""

@@ -178,7 +178,10 @@ def _take_up(folder: Path, names: Sequence[str]) -> None:
 
 
 def _make_room(path: Path, count: int) -> None:
-    """An array of ``count`` black pictures, or the one that an interrupted call left."""
+    """An array of ``count`` black pictures, or the one that an interrupted call left.
+
+    Its room on the disk is taken at once.
+    """
     shape = (count, *_SHAPE)
     try:
         if np.load(path, mmap_mode="r").shape == shape:
@@ -188,6 +191,9 @@ def _make_room(path: Path, count: int) -> None:
     shutil.rmtree(path.parent / PARTS, ignore_errors=True)  # they told of another array
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and no signal later on
+            with temporary.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
 
 
 def _write_part(folder: Path, root: Path, part: Part) -> None:
@@ -216,11 +222,14 @@ def _write_part(folder: Path, root: Path, part: Part) -> None:
 def _put(path: Path, row: int, pictures: np.ndarray) -> None:
     """Write rows in place: bytes of their own, since machines that share a disk share no memory."""
     start = int(np.load(path, mmap_mode="r").offset) + row * LONGER_SIDE**2
-    with path.open("r+b") as file:
-        file.seek(start)
-        file.write(pictures.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(pictures.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, f"could not write {path}: {error.strerror}") from error
 
 
 def _write_index(path: Path, images: pd.DataFrame) -> None:

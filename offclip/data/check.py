@@ -21,7 +21,7 @@ from offclip.data.readers.rows import REASONS
 from offclip.data.splits import SPLITS
 from offclip.data.spread import Spread
 from offclip.data.tables import find_file, read_table
-from offclip.files import path_inside
+from offclip.files import check_folder, path_inside
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Endings of image files."""
@@ -84,9 +84,7 @@ def check(
     """
     if dataset not in READERS:
         raise ValueError(f"dataset: expected one of {', '.join(READERS)}; got {dataset!r}")
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected the folder of your copy, got nothing there")
+    root = check_folder(root, "root", f"the folder of your copy of {dataset}")
     manifest = load_manifest(dataset)
     rows, counts = READERS[dataset](root)
     images = _images(rows, root, quick, manifest.known_bad, spread)

@@ -6,6 +6,8 @@ Dask is imported where it is used.
 """
 
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -67,17 +69,29 @@ def _local(jobs: int) -> "Iterator[Client]":
 
     from distributed import Client, LocalCluster
 
-    with (
-        LocalCluster(
+    with _no_interrupt():
+        cluster = LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:
         yield client
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Processes that are started here do not hear Ctrl-C; the one that started them ends them."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -56,11 +56,22 @@ def scores_of(
 
 
 def picture_batches(model: PairModel, pictures: Pictures, size: int) -> Iterator[Tensor]:
-    """The model's input on its device, so many at a time, each read when its turn comes."""
+    """The model's input on its device, so many at a time, each read when its turn comes.
+
+    Raises:
+        ValueError: a size below 1.
+    """
+    check_batch_size(size)
     device = next(model.parameters()).device
     for start in range(0, len(pictures), size):
         part = torch.from_numpy(np.array(pictures[start : start + size]))
         yield model.prepare(part.to(device))
+
+
+def check_batch_size(size: int) -> None:
+    """Refuse a batch without images."""
+    if size < 1:
+        raise ValueError(f"batch_size: expected at least 1 image at once, got {size}")
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from offclip.evaluation import Record
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
+from offclip.files import check_folder
 from offclip.folders import Mark, claim, separate
 from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
@@ -124,6 +125,7 @@ def evaluate_published_set(
     options = options or Options()
     asked = corrected_set(dataset, min_positives=options.min_positives)
     rules = PUBLISHED.get(dataset)
+    check_folder(root, "root", f"the folder of your copy of {dataset}")
     separate(folder, "scores", root=root)
     copy = _Copy(dataset, Path(root), Path(folder), options, report)
     cases = cases_of(dataset, root, options)

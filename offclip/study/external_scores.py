@@ -17,7 +17,7 @@ import torch
 from offclip.data.pictures import read_grey, square_picture
 from offclip.data.spread import Spread
 from offclip.evaluation.picture_files import FilePictures, Square
-from offclip.evaluation.zero_shot import prompt_features, scores_of
+from offclip.evaluation.zero_shot import check_batch_size, prompt_features, scores_of
 from offclip.files import atomic_path, path_inside, remove_parts
 from offclip.folders import Mark, claim
 from offclip.keys import code_version, fingerprint_inside
@@ -51,6 +51,9 @@ class Scorer:
     pixels: str = "window"
     batch_size: int = 128
     spread: Spread = map
+
+    def __post_init__(self) -> None:
+        check_batch_size(self.batch_size)
 
     def pictures(self, root: str | Path, names: Sequence[str]) -> FilePictures:
         """The pictures of files below ``root``."""

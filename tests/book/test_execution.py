@@ -90,6 +90,7 @@ print((Path(data) / "records").read_text())"""
 def test_a_notebook_runs_again_when_what_its_parameters_name_has_changed(tmp_path):
     notebook, out = tmp_path / "notebooks" / "a.ipynb", tmp_path / "out"
     toy(notebook, READS, 'data: str = "../data"  # read\nruns: str = "../runs"  # written')
+    (tmp_path / "book").mkdir()
 
     def run():
         return execute_all([notebook], {}, out=out, root=tmp_path)

@@ -256,3 +256,9 @@ def test_attention_in_the_box_is_a_hit(hit, root, tmp_path):
     assert found.counts["pointing", "A"] == 9
     rare = measure_pointing(hits, rows, least=10, resamples=10)
     assert rare.answers == {} and rare.left_out == {"A": 9}
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_an_image(size, root):
+    with pytest.raises(ValueError, match=f"batch_size: expected at least 1 .*, got {size}"):
+        Scorer(scorer(root).model, square, batch_size=size)
