@@ -43,6 +43,7 @@ from offclip.evaluation.protocol import positive_prompt
 from offclip.study import Material, Run, load_model
 from offclip.study.evidence import OVER_SEEDS, RESAMPLES
 from offclip.study.material import DATASET, protocol
+from offclip.study.sweep import check_once
 
 KINDS = {"cross_attention": ("attention", "gradient", "patch"), "cosine": ("gradient", "patch")}
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of the runs")
     options = parser.parse_args()
+    check_once("--seeds", options.seeds)
     changed = settings_given(options.set, parser)
     material = material_of(options)
     split_of = cache(lambda name, size: Split(material, name, size))

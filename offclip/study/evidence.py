@@ -1,7 +1,7 @@
 """From finished runs to evidence records: per seed, over seeds, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from offclip.evaluation import (
 from offclip.evaluation.delong import delong_difference, holm
 from offclip.study.material import Material
 from offclip.study.run import Run
+from offclip.study.sweep import check_once
+from offclip.study.variants import RunConfig
 
 RESAMPLES = 1000
 BOOTSTRAP = f"bootstrap over images, {RESAMPLES} resamples, stratified by is_normal"
@@ -91,7 +93,12 @@ def _chance(measured: Measured, hits: pd.DataFrame) -> list[Record]:
 
 
 def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Record]:
-    """Means over the seeds of one variant; intervals resample images and seeds."""
+    """Means over the seeds of one variant; intervals resample images and seeds.
+
+    Raises:
+        ValueError: the runs differ in more than their seeds, or two have the same seed.
+    """
+    check_seeds(runs)
     first = runs[0]
     combined = []
     for (metric, detail), _ in first.answers.items():
@@ -119,7 +126,14 @@ def differences(
 
     Images are paired, and where both have the same seeds (the same weights and batches to begin
     with), seeds are as well.
+
+    Raises:
+        ValueError: the runs of one side differ in more than their seeds, or two of them have the
+            same seed; or the two sides were not measured on the same cases.
     """
+    for each in (runs, baseline):
+        check_seeds(each)
+    _check_cases(runs[0], baseline[0])
     same = _seeds(runs) == _seeds(baseline)
     records = []
     for metric, detail in runs[0].answers:
@@ -166,6 +180,43 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
         _record(run, f"{a.metric}_delong_p", f"{run.run.config.name} minus {name}: {a.detail}", p)
         for (a, _), p in zip(pairs, holm(np.array(found)).tolist(), strict=True)
     ]
+
+
+def check_seeds(runs: Sequence[Measured]) -> None:
+    """Refuse to take runs for seeds of one variant that are not.
+
+    Raises:
+        ValueError: two runs have the same seed, other settings, or other cases; names them.
+    """
+    check_once("seeds", _seeds(runs))
+    first = _settings(runs[0].run.config)
+    for other in runs[1:]:
+        _check_cases(runs[0], other)
+        theirs = _settings(other.run.config)
+        for name in first | theirs:
+            if (ours := first.get(name)) != theirs.get(name):
+                raise ValueError(
+                    "runs: expected runs that differ in their seeds alone, but "
+                    f"{name} is {ours!r} and {theirs.get(name)!r}; pool them apart"
+                )
+
+
+def _settings(config: RunConfig) -> dict[str, object]:
+    """Every setting of a run but its seed, by name."""
+    own = asdict(config)
+    parts = {part: own.pop(part) for part in ("model", "train")}
+    nested = {f"{part}.{name}": v for part, each in parts.items() for name, v in each.items()}
+    del nested["train.seed"]
+    return own | nested
+
+
+def _check_cases(one: Measured, other: Measured) -> None:
+    """Refuse runs that were not measured on the same cases."""
+    if one.split != other.split:
+        raise ValueError(f"split: expected one, got {one.split!r} and {other.split!r}")
+    if one.material.fingerprint != other.material.fingerprint:
+        data = [f"{each.material.dataset} {each.material.fingerprint}" for each in (one, other)]
+        raise ValueError(f"records: expected the same for all runs, got {' and '.join(data)}")
 
 
 def _mean(runs: Sequence[Measured], metric: str, detail: str) -> tuple[float, np.ndarray]:
