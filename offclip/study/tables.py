@@ -124,8 +124,8 @@ def _refuse(records: pd.DataFrame) -> NoReturn:
     )
     raise ValueError(
         f"records: expected one study under the name {first['label']!r} for {first['metric']} "
-        f"({first['detail']}, {first['split']}), got {got}; give the other runs a name of their own "
-        "(evaluate --name, or a setting behind the variant's name), or leave their file out"
+        f"({first['detail']}, {first['split']}), got {got}; give the other runs a name of their "
+        "own (evaluate --name, or a setting behind the variant's name), or leave their file out"
     )
 
 

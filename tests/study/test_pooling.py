@@ -11,12 +11,11 @@ import pytest
 
 from offclip.__main__ import main
 from offclip.study import material as material_module
-from offclip.study import run_config, study_records, sweep
+from offclip.study import run_config, sweep
 from offclip.study.evidence import Measured, differences, measure_run, over_seeds
 from offclip.study.material import Material
 from offclip.study.run import Run
 from tests.study.conftest import SMALL, all_records
-
 
 NOWHERE = Path("nowhere")
 
@@ -54,12 +53,12 @@ def test_runs_that_differ_in_their_seed_alone_are_pooled():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (dict(seed=0), "seeds: expected each once, got 0 twice"),
-        (dict(seed=1, steps=4), "train.steps is 3 and 4"),
-        (dict(seed=1, image_size=32), "model.image_size is 64 and 32"),
-        (dict(seed=1, variant="infonce"), "variant is 'offclip' and 'infonce'"),
-        (dict(seed=1, split="test_all"), "'test' and 'test_all'"),
-        (dict(seed=1, records=all_records().drop(index=100)), "records"),
+        ({"seed": 0}, "seeds: expected each once, got 0 twice"),
+        ({"seed": 1, "steps": 4}, "train.steps is 3 and 4"),
+        ({"seed": 1, "image_size": 32}, "model.image_size is 64 and 32"),
+        ({"seed": 1, "variant": "infonce"}, "variant is 'offclip' and 'infonce'"),
+        ({"seed": 1, "split": "test_all"}, "'test' and 'test_all'"),
+        ({"seed": 1, "records": all_records().drop(index=100)}, "records"),
     ],
 )
 def test_other_runs_are_not(other, message):
