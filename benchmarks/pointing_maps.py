@@ -41,7 +41,7 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.study import Material, Run, load_model
-from offclip.study.evidence import OVER_SEEDS, RESAMPLES
+from offclip.study.evidence import BOOTSTRAP, OVER_SEEDS, RESAMPLES
 from offclip.study.material import DATASET, protocol
 from offclip.study.sweep import check_once
 
@@ -197,7 +197,7 @@ def _record(
         detail=detail, seed=None if seeds else config.train.seed, value=interval.value,
         unit="patches" if metric == "attention_patches" else "",
         interval=(interval.low, interval.high),
-        interval_method=OVER_SEEDS if pooled else OVER_SEEDS.replace(" and seeds", ""),
+        interval_method=(OVER_SEEDS if pooled else BOOTSTRAP).format("images"),
         n=n, config=", ".join(dict.fromkeys(str(about["config"]) for about in abouts)),
         commit=", ".join(dict.fromkeys(str(about["commit"]) for about in abouts)),
         device=str(abouts[0]["device"]), minutes=0.0,

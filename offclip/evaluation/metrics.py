@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -31,19 +32,34 @@ def auc(labels: Bool[np.ndarray, " image"], scores: Float[np.ndarray, " image"])
 
 
 def stratified_weights(
-    strata: Bool[np.ndarray, " image"] | np.ndarray, *, resamples: int, seed: int
+    strata: Bool[np.ndarray, " image"] | np.ndarray,
+    *,
+    resamples: int,
+    seed: int,
+    clusters: Sequence[str] | np.ndarray | None = None,
 ) -> Float[np.ndarray, "resample image"]:
     """How often each image is drawn in each bootstrap resample, each stratum kept at its size.
 
     The same weights serve every metric and variant, which makes the differences paired.
+
+    Args:
+        strata: of the images.
+        resamples: how many.
+        seed: of the draws.
+        clusters: whose image each is. A cluster is drawn with all of its images; it belongs to the
+            lowest stratum among them, and a stratum keeps its number of clusters. Images of one
+            patient are alike: drawn one by one, they would give too narrow an interval (Field &
+            Welsh, J. R. Stat. Soc. B 69, 2007). Default: each image is drawn alone.
     """
     generator = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(strata)))
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
+    of_image = pd.factorize(np.arange(len(strata)) if clusters is None else np.asarray(clusters))[0]
+    of_cluster = pd.Series(strata).groupby(of_image).min().to_numpy()
+    weights = np.zeros((resamples, len(of_cluster)))
+    for stratum in np.unique(of_cluster):
+        members = np.flatnonzero(of_cluster == stratum)
         share = np.full(len(members), 1 / len(members))
         weights[:, members] = generator.multinomial(len(members), share, size=resamples)
-    return weights
+    return weights[:, of_image]
 
 
 def patient_weights(

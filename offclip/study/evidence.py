@@ -17,14 +17,15 @@ from offclip.evaluation import (
     stratified_weights,
 )
 from offclip.evaluation.delong import delong_difference, holm
+from offclip.evaluation.protocol import Question, clusters_of
 from offclip.study.material import Material
 from offclip.study.run import Run
 from offclip.study.sweep import check_once
 from offclip.study.variants import RunConfig
 
 RESAMPLES = 1000
-BOOTSTRAP = f"bootstrap over images, {RESAMPLES} resamples, stratified by is_normal"
-OVER_SEEDS = BOOTSTRAP.replace("images", "images and seeds")
+BOOTSTRAP = "bootstrap over {}, " + f"{RESAMPLES} resamples, stratified by is_normal"
+OVER_SEEDS = BOOTSTRAP + "; Student's t over seeds"
 Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
 
 
@@ -39,15 +40,23 @@ class Measured:
     answers: Answers
     counts: Mapping[tuple[str, str], int]  # cases behind an answer, where they are not all
 
+    @property
+    def unit(self) -> str:
+        """What is drawn anew: images, or patients where one has several."""
+        return "patients" if pd.Series(clusters_of(self.cases)).duplicated().any() else "images"
+
 
 def measure_run(run: Run, material: Material, split: str) -> Measured:
     """Measure a run on ``validation`` or ``test`` (drawable cases), or on ``test_all``.
 
     Every run gets the same resamples of the same cases: differences between runs are paired.
+    A patient is drawn with all of their cases, see :func:`offclip.evaluation.protocol.clusters_of`.
     """
     scored = "validation" if split == "validation" else "test"
     cases = material.cases(scored, drawable=split != "test_all")
-    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
+    weights = stratified_weights(
+        cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0, clusters=clusters_of(cases)
+    )
     asked = material.asked
     posed = questions(run.scores(scored), cases, asked)
     answers = measure(posed, weights)
@@ -164,7 +173,8 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
     """DeLong's p-values of one run against a baseline of the same seed, adjusted for being many.
 
     One for each normality prompt and each abnormal class (POS), adjusted by Holm over all of them.
-    Empty if the seeds differ.
+    Unknown labels count nowhere, and the cases of a patient do not count as independent. Empty if
+    the seeds differ.
     """
     if _seeds([run]) != _seeds([baseline]):
         return []
@@ -175,11 +185,24 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
         for ours, theirs in zip(*both, strict=True)
         if ours.metric in ("normal_auc", "abnormal_auc_pos")
     ]
-    found = [delong_difference(a.positive, a.scores, b.scores)[1] for a, b in pairs]
+    found = [_delong_p(ours, theirs, clusters_of(run.cases)) for ours, theirs in pairs]
     return [
-        _record(run, f"{a.metric}_delong_p", f"{run.run.config.name} minus {name}: {a.detail}", p)
+        _record(
+            run,
+            f"{a.metric}_delong_p",
+            f"{run.run.config.name} minus {name}: {a.detail}",
+            p,
+            n=int(a.among.sum()),
+        )
         for (a, _), p in zip(pairs, holm(np.array(found)).tolist(), strict=True)
     ]
+
+
+def _delong_p(ours: Question, theirs: Question, clusters: np.ndarray) -> float:
+    """The p-value of one question, on the cases that count for it."""
+    among = ours.among
+    first, second = ours.scores[among], theirs.scores[among]
+    return delong_difference(ours.positive[among], first, second, clusters[among])[1]
 
 
 def check_seeds(runs: Sequence[Measured]) -> None:
@@ -232,6 +255,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
     """A record of one run, or of several (``runs``) without a seed, which names all of them."""
     config = measured.run.config
     several = runs is not None
+    method = (OVER_SEEDS if several else BOOTSTRAP).format(measured.unit)
     abouts = [each.run.about for each in runs or [measured]]
 
     def named(key: str) -> str:
@@ -249,7 +273,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
         value=value,
         unit="",
         interval=None if interval is None else (interval.low, interval.high),
-        interval_method=None if interval is None else (OVER_SEEDS if several else BOOTSTRAP),
+        interval_method=None if interval is None else method,
         n=n or len(measured.cases),
         config=named("config"),
         commit=named("commit"),

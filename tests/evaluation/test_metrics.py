@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from offclip.evaluation import (
@@ -99,3 +100,45 @@ def test_images_of_a_patient_are_drawn_together():
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
     assert abs(weights.mean(axis=0) - 1).max() < 0.15
+
+
+def test_clusters_of_one_image_are_images_to_the_bit():
+    labels, _ = random_case()
+    names = [f"patient {i * 7 % 60}" for i in range(60)]
+    plain, named = (
+        stratified_weights(labels, resamples=50, seed=0, clusters=each) for each in (None, names)
+    )
+    np.testing.assert_array_equal(plain, named)
+    generator = np.random.default_rng(0)  # the draws of the stored records
+    for stratum in (False, True):
+        members = np.flatnonzero(labels == stratum)
+        share = np.full(len(members), 1 / len(members))
+        drawn = generator.multinomial(len(members), share, size=50)
+        np.testing.assert_array_equal(plain[:, members], drawn)
+
+
+def test_a_cluster_is_drawn_whole_and_strata_keep_their_clusters():
+    clusters = ["a", "b", "a", "c", "d", "d", "b"]
+    normal = np.array([True, False, True, False, True, False, False])  # d has both: not all normal
+    weights = stratified_weights(normal, resamples=200, seed=0, clusters=clusters)
+    for one, other in ((0, 2), (1, 6), (4, 5)):
+        np.testing.assert_array_equal(weights[:, one], weights[:, other])
+    assert (weights[:, 0] == 1).all(), "the only patient whose images are all normal"
+    assert (weights[:, [1, 3, 4]].sum(axis=1) == 3).all() and weights[:, 3].std() > 0
+
+
+def test_intervals_cover_the_truth_where_patients_repeat():
+    """AUC of two Gaussians one apart, of variance 1.09; the images of a patient share theirs."""
+    truth, covered = float(norm.cdf(1 / np.sqrt(2 * 1.09))), {"patients": 0, "images": 0}
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        who = np.repeat(np.arange(60), 5)
+        labels = who < 30
+        scores = generator.standard_normal(60)[who] + 0.3 * generator.standard_normal(300) + labels
+        value = auc(labels, scores)
+        for unit, clusters in (("patients", who), ("images", None)):
+            weights = stratified_weights(labels, resamples=200, seed=0, clusters=clusters)
+            interval = percentile_interval(value, bootstrap_auc(labels, scores, weights))
+            covered[unit] += interval.low <= truth <= interval.high
+    assert 88 <= covered["patients"] <= 99
+    assert covered["images"] < 75, "images taken for independent: too narrow"

@@ -10,9 +10,19 @@ import pandas as pd
 import pytest
 
 from offclip.__main__ import main
+from offclip.evaluation import questions
+from offclip.evaluation.delong import delong_difference, holm
+from offclip.evaluation.protocol import clusters_of
 from offclip.study import material as material_module
 from offclip.study import run_config, sweep
-from offclip.study.evidence import Measured, differences, measure_run, over_seeds
+from offclip.study.evidence import (
+    Measured,
+    delong_records,
+    differences,
+    measure_run,
+    over_seeds,
+    run_records,
+)
 from offclip.study.material import Material
 from offclip.study.run import Run
 from tests.study.conftest import SMALL, all_records
@@ -21,14 +31,16 @@ NOWHERE = Path("nowhere")
 
 
 class MadeUp(Run):
-    """A run whose scores are noise, with the truth in them."""
+    """A run whose scores are noise with the truth in them, the same for the copies of a study."""
 
     def scores(self, split):
-        cases = all_records().query("split == @split")
-        generator = np.random.default_rng(self.config.train.seed)
-        asked = Material(all_records(), NOWHERE).asked.prompts
-        noise = generator.normal(size=(len(cases), len(asked)))
-        truth = cases["is_normal"].to_numpy(dtype=float)[:, None]
+        cases = self.about["records"].query("split == @split")
+        code, studies = pd.factorize(cases["study_id"].str.partition("-")[0])
+        asked = Material(cases, NOWHERE).asked.prompts
+        generator = np.random.default_rng([self.config.train.seed, len(self.config.variant)])
+        noise = generator.normal(size=(len(studies), len(asked)))[code]
+        strength = 2.0 if self.config.variant == "offclip" else 0.2
+        truth = strength * cases["is_normal"].to_numpy(dtype=float)[:, None]
         return pd.DataFrame(noise + truth, index=cases["study_id"], columns=asked)
 
     def pointing(self):
@@ -36,10 +48,11 @@ class MadeUp(Run):
 
 
 def measured(seed=0, variant="offclip", split="test", records=None, **changed) -> Measured:
+    records = all_records() if records is None else records
     config = run_config(variant, head="cosine", seed=seed, **{**SMALL, **changed})
     about = {"config": f"{variant}{seed}", "commit": "c", "device": "d", "minutes": 1.0}
-    material = Material(all_records() if records is None else records, NOWHERE)
-    return measure_run(MadeUp(NOWHERE, config, about), material, split)
+    run = MadeUp(NOWHERE, config, {**about, "records": records})
+    return measure_run(run, Material(records, NOWHERE), split)
 
 
 def test_runs_that_differ_in_their_seed_alone_are_pooled():
@@ -106,3 +119,69 @@ def test_twice_on_the_command_line(command, message, tmp_path, monkeypatch, caps
     error = capsys.readouterr().err
     assert re.search(message, error) and error.count("\n") == 1
     assert not out.exists() or not list(out.glob("offclip*"))
+
+
+def copies(records, count):
+    """So many images of each patient, all alike: as much evidence as one image of each."""
+    numbered = [
+        records.assign(study_id=records["study_id"] + f"-{k}", patient_id=records["study_id"])
+        for k in range(count)
+    ]
+    return pd.concat(numbered, ignore_index=True)
+
+
+def test_more_images_of_the_same_patients_are_no_more_evidence():
+    records = all_records()
+    one, five = ([measured(s, records=r) for s in (0, 1)] for r in (records, copies(records, 5)))
+    for single, several in zip(run_records(one[0]), run_records(five[0]), strict=True):
+        if "calibration" in single.metric:
+            continue  # bins and noise depend on the number of images
+        assert several.detail == single.detail and several.value == pytest.approx(single.value)
+        assert several.interval == pytest.approx(single.interval), single.metric
+        assert several.interval_method == single.interval_method.replace("images", "patients")
+    ours, theirs = ({(r.metric, r.detail): r for r in over_seeds(each, [])} for each in (one, five))
+    assert ours["normal_auc", "mean"].interval == pytest.approx(
+        theirs["normal_auc", "mean"].interval
+    )
+    assert "images" in ours["normal_auc", "mean"].interval_method
+    assert "patients" in theirs["normal_auc", "mean"].interval_method
+
+
+def test_delong_does_not_count_the_images_of_a_patient_as_independent():
+    records = all_records()
+    found = [
+        delong_records(*(measured(0, v, records=r) for v in ("offclip", "infonce")), "infonce")
+        for r in (records, copies(records, 5))
+    ]
+    assert any(0 < record.value < 1 for record in found[0])
+    for single, several in zip(*found, strict=True):
+        assert several.value == pytest.approx(single.value), single.detail
+
+
+def test_delong_leaves_unknown_labels_out():
+    records = all_records()
+    rows = records.index[(records["split"] == "test") & records["is_normal"]][:8]
+    for row in rows:
+        records.at[row, "labels"] = {**records.at[row, "labels"], "Pleural Effusion": None}
+    ours, theirs = (measured(0, variant, records=records) for variant in ("offclip", "infonce"))
+    found = delong_records(ours, theirs, "infonce")
+    record = next(r for r in found if r.detail.endswith(": Pleural Effusion"))
+    assert record.n == len(ours.cases) - 8
+    known = [row not in rows for row in records.index[records["split"] == "test"]]
+    expected = []
+    for question, other in zip(
+        *(questions(m.run.scores("test"), m.cases, m.material.asked) for m in (ours, theirs)),
+        strict=True,
+    ):
+        if question.metric in ("normal_auc", "abnormal_auc_pos"):
+            kept = known if question.detail == "Pleural Effusion" else np.full(len(known), True)
+            pair = question.positive[kept], question.scores[kept], other.scores[kept]
+            expected.append(delong_difference(*pair)[1])
+    np.testing.assert_allclose([r.value for r in found], holm(np.array(expected)))
+
+
+def test_the_patient_counts_or_else_the_study():
+    cases = pd.DataFrame({"study_id": ["a", "b", "b", "c"], "patient_id": ["p", "p", "", None]})
+    assert len(set(clusters_of(cases))) == 3
+    assert pd.factorize(clusters_of(cases))[0].tolist() == [0, 0, 1, 2]
+    assert pd.factorize(clusters_of(cases[["study_id"]]))[0].tolist() == [0, 1, 1, 2]
