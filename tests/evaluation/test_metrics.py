@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from scipy.stats import t as student_t
 from sklearn.metrics import roc_auc_score
 
 from offclip.evaluation import (
@@ -71,20 +72,32 @@ def test_boundary_positive_counts_at_its_threshold():
     assert youden_threshold(labels, scores) == 2.0
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 8])
-def test_seeds_widen_the_interval_by_their_standard_error(seeds):
+@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
+def test_without_noise_of_the_images_it_is_the_t_interval_of_the_seeds(seeds):
     values = np.random.default_rng(seeds).normal(0.9, 0.02, seeds)
-    drawn = resampled_over_seeds(np.repeat(values[:, None], 40_000, axis=1))
-    assert drawn.mean() == pytest.approx(values.mean(), abs=1e-3)
-    assert drawn.std() == pytest.approx(values.std(ddof=1) / np.sqrt(seeds), rel=0.03)
+    drawn = resampled_over_seeds(np.repeat(values[:, None], 4000, axis=1))
+    interval = percentile_interval(values.mean(), drawn)
+    half = student_t.ppf(0.975, seeds - 1) * values.std(ddof=1) / np.sqrt(seeds)
+    assert interval.high - values.mean() == pytest.approx(half, rel=0.02)
+    assert values.mean() - interval.low == pytest.approx(half, rel=0.02)
 
 
 def test_images_and_seeds_both_count():
     generator = np.random.default_rng(0)
-    seeds, images = generator.normal(0, 0.02, (3, 1)), generator.normal(0, 0.01, 40_000)
+    seeds, images = generator.normal(0, 0.02, (8, 1)), generator.normal(0, 0.01, 40_000)
     drawn = resampled_over_seeds(seeds + images)
-    expected = np.sqrt(seeds.std(ddof=1) ** 2 / 3 + 0.01**2)
+    expected = np.sqrt(7 / 5 * seeds.std(ddof=1) ** 2 / 8 + 0.01**2)  # t of 7 has variance 7/5
     assert drawn.std() == pytest.approx(expected, rel=0.03)
+
+
+def test_a_resample_without_a_value_in_one_seed_is_left_out():
+    runs = np.random.default_rng(0).random((3, 1000))
+    gone = runs.copy()
+    gone[1, 7] = np.nan
+    ours, theirs = resampled_over_seeds(gone), resampled_over_seeds(runs)
+    assert np.isnan(ours).nonzero()[0].tolist() == [7]
+    intervals = [percentile_interval(0.5, drawn) for drawn in (ours, theirs)]
+    assert intervals[0].high == pytest.approx(intervals[1].high, rel=0.02)
 
 
 def test_one_seed_has_the_images_alone_and_differences_are_paired():
