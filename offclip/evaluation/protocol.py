@@ -125,7 +125,11 @@ def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
 def measure(
     asked: Sequence[Question], weights: Float[np.ndarray, "resample case"]
 ) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
-    """AUC and its resamples for each question, and the mean over the classes of each rule."""
+    """AUC and its resamples for each question, and the mean over the classes of each rule.
+
+    A resample that lacks positives or negatives of one class has no value for it and no mean: a
+    mean over the other classes would be another quantity. An interval leaves it out.
+    """
     answers = {
         (q.metric, q.detail): (
             auc(q.positive[q.among], q.scores[q.among]), _resampled(q, weights)
