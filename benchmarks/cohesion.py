@@ -15,7 +15,7 @@ from offclip.evaluation.cohesion import cohesion
 from offclip.evaluation.zero_shot import picture_batches
 from offclip.study import Material, Run, load_model
 from offclip.study.material import DATASET
-from offclip.study.sweep import check_once
+from offclip.study.pooling import check_once
 
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
             "offdiag_soft", "offdiag_soft+filter", "offclip")  # fmt: skip

@@ -43,7 +43,7 @@ from offclip.evaluation.protocol import positive_prompt
 from offclip.study import Material, Run, load_model
 from offclip.study.evidence import BOOTSTRAP, OVER_SEEDS, RESAMPLES
 from offclip.study.material import DATASET, protocol
-from offclip.study.sweep import check_once
+from offclip.study.pooling import check_once
 
 KINDS = {"cross_attention": ("attention", "gradient", "patch"), "cosine": ("gradient", "patch")}
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",

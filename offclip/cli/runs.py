@@ -181,7 +181,7 @@ def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _export(options: argparse.Namespace) -> None:
     from offclip.study import best_run, export, finished_run
-    from offclip.study.sweep import check_once
+    from offclip.study.pooling import check_once
 
     check_once("--seeds", options.seeds)
     material = _material(options)
@@ -195,7 +195,7 @@ def _export(options: argparse.Namespace) -> None:
 def _study(options: argparse.Namespace) -> None:
     from offclip.evaluation import write_evidence
     from offclip.study import run_config, study_records, sweep
-    from offclip.study.sweep import check_once
+    from offclip.study.pooling import check_once
 
     check_once("--seeds", options.seeds)
     check_once("--variants", options.variants)

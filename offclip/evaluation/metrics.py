@@ -112,9 +112,9 @@ def resampled_over_seeds(
     Its interval covers the expected value of the metric over trainings, and over patients like
     these: what the mean tends to with ever more seeds and images. All seeds learn from one training
     set; what another one would give is not covered. Without noise of the images it is the t
-    interval of the seeds. A bootstrap of the seeds takes their spread for known: with five it
-    covers 0.87 to 0.88 in place of 0.95, with three 0.81 (``benchmarks/coverage.py``). Where seeds
-    differ in other ways on other images, this noise counts twice and the interval is too wide.
+    interval of the seeds; a bootstrap of five seeds, which takes their spread for known, covers
+    0.88 in place of 0.95, one of three 0.81. Where seeds differ in other ways on other images, this
+    noise counts twice and the interval is too wide. ``benchmarks/coverage.py`` measures it.
 
     Args:
         resampled: a metric's resamples over images, one row for each training seed; for paired

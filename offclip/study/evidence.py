@@ -1,7 +1,7 @@
 """From finished runs to evidence records: per seed, over seeds, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,8 @@ from offclip.evaluation import (
 from offclip.evaluation.delong import delong_difference, holm
 from offclip.evaluation.protocol import Question, clusters_of
 from offclip.study.material import Material
+from offclip.study.pooling import check_seeds
 from offclip.study.run import Run
-from offclip.study.sweep import check_once
-from offclip.study.variants import RunConfig
 
 RESAMPLES = 1000
 BOOTSTRAP = "bootstrap over {}, " + f"{RESAMPLES} resamples, stratified by is_normal"
@@ -107,7 +106,7 @@ def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Reco
     Raises:
         ValueError: the runs differ in more than their seeds, or two have the same seed.
     """
-    check_seeds(runs)
+    _check_runs(runs)
     first = runs[0]
     combined = []
     for (metric, detail), _ in first.answers.items():
@@ -141,7 +140,7 @@ def differences(
             same seed; or the two sides were not measured on the same cases.
     """
     for each in (runs, baseline):
-        check_seeds(each)
+        _check_runs(each)
     _check_cases(runs[0], baseline[0])
     same = _seeds(runs) == _seeds(baseline)
     records = []
@@ -205,32 +204,11 @@ def _delong_p(ours: Question, theirs: Question, clusters: np.ndarray) -> float:
     return delong_difference(ours.positive[among], first, second, clusters[among])[1]
 
 
-def check_seeds(runs: Sequence[Measured]) -> None:
-    """Refuse to take runs for seeds of one variant that are not.
-
-    Raises:
-        ValueError: two runs have the same seed, other settings, or other cases; names them.
-    """
-    check_once("seeds", _seeds(runs))
-    first = _settings(runs[0].run.config)
+def _check_runs(runs: Sequence[Measured]) -> None:
+    """Refuse to pool runs that differ in more than their seeds, or were measured on other cases."""
+    check_seeds([each.run.config for each in runs])
     for other in runs[1:]:
         _check_cases(runs[0], other)
-        theirs = _settings(other.run.config)
-        for name in first | theirs:
-            if (ours := first.get(name)) != theirs.get(name):
-                raise ValueError(
-                    "runs: expected runs that differ in their seeds alone, but "
-                    f"{name} is {ours!r} and {theirs.get(name)!r}; pool them apart"
-                )
-
-
-def _settings(config: RunConfig) -> dict[str, object]:
-    """Every setting of a run but its seed, by name."""
-    own = asdict(config)
-    parts = {part: own.pop(part) for part in ("model", "train")}
-    nested = {f"{part}.{name}": v for part, each in parts.items() for name, v in each.items()}
-    del nested["train.seed"]
-    return own | nested
 
 
 def _check_cases(one: Measured, other: Measured) -> None:

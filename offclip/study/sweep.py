@@ -5,15 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from offclip.study.material import Material
+from offclip.study.pooling import check_once
 from offclip.study.run import Run, draws_needed, finished_run, run
 from offclip.study.variants import RunConfig
-
-T = TypeVar("T")
 
 
 def sweep(
@@ -59,22 +57,6 @@ def sweep(
                     f"seed {config.train.seed}: {float(str(done.about['minutes'])):.1f} minutes"
                 )
     return [run(config, material, out) for config in configs]
-
-
-def check_once(name: str, values: Sequence[T], spelled: Callable[[T], object] = str) -> None:
-    """Refuse a value that is there twice: it would count twice in a mean over the values.
-
-    Args:
-        name: of the values in the message.
-        values: compared by equality.
-        spelled: a value as the message names it.
-
-    Raises:
-        ValueError: names the first value that is there twice.
-    """
-    for place, value in enumerate(values):
-        if value in values[:place]:
-            raise ValueError(f"{name}: expected each once, got {spelled(value)} twice")
 
 
 def _draw_once(configs: Sequence[RunConfig], material: Material) -> None:
