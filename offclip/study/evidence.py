@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class Measured:
     answers: Answers
     counts: Mapping[tuple[str, str], int]  # cases behind an answer, where they are not all
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """What is drawn anew: images, or patients where one has several."""
         return "patients" if pd.Series(clusters_of(self.cases)).duplicated().any() else "images"
@@ -172,19 +173,24 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
     """DeLong's p-values of one run against a baseline of the same seed, adjusted for being many.
 
     One for each normality prompt and each abnormal class (POS), adjusted by Holm over all of them.
-    Unknown labels count nowhere, and the cases of a patient do not count as independent. Empty if
-    the seeds differ.
+    Unknown labels count nowhere, and the cases of a patient do not count as independent: a class
+    whose positives (or negatives) are all of one patient has no test. Empty if the seeds differ.
+
+    Raises:
+        ValueError: the two were not measured on the same cases.
     """
     if _seeds([run]) != _seeds([baseline]):
         return []
+    _check_cases(run, baseline)
     asked = run.material.asked
     both = [questions(each.run.scores("test"), each.cases, asked) for each in (run, baseline)]
+    clusters = clusters_of(run.cases)
     pairs = [
         (ours, theirs)
         for ours, theirs in zip(*both, strict=True)
-        if ours.metric in ("normal_auc", "abnormal_auc_pos")
+        if ours.metric in ("normal_auc", "abnormal_auc_pos") and _varies(ours, clusters)
     ]
-    found = [_delong_p(ours, theirs, clusters_of(run.cases)) for ours, theirs in pairs]
+    found = [_delong_p(ours, theirs, clusters) for ours, theirs in pairs]
     return [
         _record(
             run,
@@ -195,6 +201,12 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
         )
         for (a, _), p in zip(pairs, holm(np.array(found)).tolist(), strict=True)
     ]
+
+
+def _varies(question: Question, clusters: np.ndarray) -> bool:
+    """Whether both labels are those of two patients at least."""
+    kinds = (question.among & question.positive, question.among & ~question.positive)
+    return all(len(set(clusters[kind])) > 1 for kind in kinds)
 
 
 def _delong_p(ours: Question, theirs: Question, clusters: np.ndarray) -> float:

@@ -87,6 +87,8 @@ def test_other_runs_are_not(other, message):
 def test_differences_are_of_the_same_cases():
     with pytest.raises(ValueError, match="'test' and 'test_all'"):
         differences([measured(0)], [measured(0, "infonce", split="test_all")], ("a", "b"))
+    with pytest.raises(ValueError, match="'test' and 'test_all'"):
+        delong_records(measured(0), measured(0, "infonce", split="test_all"), "infonce")
 
 
 def test_a_run_twice_is_refused_before_anything_is_trained(material, tmp_path):
@@ -178,6 +180,15 @@ def test_delong_leaves_unknown_labels_out():
             pair = question.positive[kept], question.scores[kept], other.scores[kept]
             expected.append(delong_difference(*pair)[1])
     np.testing.assert_allclose([r.value for r in found], holm(np.array(expected)))
+
+
+def test_a_class_of_one_patient_has_no_delong_test():
+    records = all_records()
+    ill = records["labels"].map(lambda labels: labels["Pleural Effusion"] == 1)
+    records["patient_id"] = records["study_id"].where(~ill, records["split"])
+    ours, theirs = (measured(0, variant, records=records) for variant in ("offclip", "infonce"))
+    details = {r.detail.split(": ")[1] for r in delong_records(ours, theirs, "infonce")}
+    assert "Cardiomegaly" in details and "Pleural Effusion" not in details
 
 
 def test_the_patient_counts_or_else_the_study():
