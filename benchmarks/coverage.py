@@ -60,7 +60,7 @@ def patients(
 
 
 def patients_covered(unit: str, *, trials: int, resamples: int = 1000) -> float:
-    """Share of intervals of an AUC that cover it, with ``patients`` or ``images`` drawn anew."""
+    """Share of intervals of an AUC that cover it, ``patients`` or ``images`` being resampled."""
     truth = float(norm.cdf(1 / np.sqrt(2 * (1 + OWN**2))))
     generator, covered = np.random.default_rng(0), 0
     for seed in range(trials):

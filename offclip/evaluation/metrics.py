@@ -47,10 +47,11 @@ def stratified_weights(
         strata: of the images.
         resamples: how many.
         seed: of the draws.
-        clusters: whose image each is. A cluster is drawn with all of its images; it belongs to the
-            lowest stratum among them, and a stratum keeps its number of clusters. Images of one
-            patient are alike: drawn one by one, they would give too narrow an interval (Field &
-            Welsh, J. R. Stat. Soc. B 69, 2007). Default: each image is drawn alone.
+        clusters: the cluster of each image, such as its patient. Clusters are sampled with all of
+            their images; one belongs to the lowest stratum of its images, and a stratum keeps its
+            number of clusters. Images of one patient are correlated: sampled one by one, they give
+            too narrow an interval (Field & Welsh, J. R. Stat. Soc. B 69, 2007). Default: each image
+            is its own cluster.
     """
     generator = np.random.default_rng(seed)
     of_image = pd.factorize(np.arange(len(strata)) if clusters is None else np.asarray(clusters))[0]

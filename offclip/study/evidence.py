@@ -42,7 +42,7 @@ class Measured:
 
     @cached_property
     def unit(self) -> str:
-        """What is drawn anew: images, or patients where one has several."""
+        """What is resampled: images, or patients where one has several."""
         return "patients" if pd.Series(clusters_of(self.cases)).duplicated().any() else "images"
 
 
@@ -50,7 +50,7 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     """Measure a run on ``validation`` or ``test`` (drawable cases), or on ``test_all``.
 
     Every run gets the same resamples of the same cases: differences between runs are paired.
-    A patient is drawn with all of their cases, see :func:`offclip.evaluation.protocol.clusters_of`.
+    Patients are sampled with all of their cases (:func:`offclip.evaluation.protocol.clusters_of`).
     """
     scored = "validation" if split == "validation" else "test"
     cases = material.cases(scored, drawable=split != "test_all")

@@ -54,7 +54,7 @@ def recorded(
 
 
 def of_the_study(records: pd.DataFrame) -> pd.DataFrame:
-    """Leave out what was trained beside the variants of :data:`VARIANT_ORDER`.
+    """Leave out what was trained in addition to the variants of :data:`VARIANT_ORDER`.
 
     Raises:
         ValueError: one name stands for several studies of one head, see :func:`check_names`.

@@ -23,10 +23,10 @@ def code_of(notebook, figure):
 def test_errors_of_the_filter_are_drawn_alone(monkeypatch):
     monkeypatch.chdir(NOTEBOOKS)
     names = "import matplotlib.pyplot as plt, seaborn\nfrom offclip.plotting import ABNORMAL\n"
-    exec(names + code_of("06_text_filter.ipynb", "fig-errors"), drawn := {})
+    exec(names + code_of("06_text_filter.ipynb", "fig-errors"), figure := {})
     records = recorded("../book/results", beside=True)
     for ax, metric in zip(
-        drawn["axes"], ("normal_auc", "abnormal_auc_pos", "pointing"), strict=True
+        figure["axes"], ("normal_auc", "abnormal_auc_pos", "pointing"), strict=True
     ):
         line = ax.containers[0].lines[0]
         chosen = records[(records["metric"] == metric) & (records["detail"] == "mean")]
