@@ -29,7 +29,7 @@ def delong(
     Args:
         labels: True is positive.
         scores: one row for each model.
-        clusters: the cluster of each image, such as its patient. Default: each image is its own cluster.
+        clusters: the cluster of each image, such as its patient. Default: each image is its own.
 
     Raises:
         ValueError: fewer than two clusters with a positive, or with a negative.
