@@ -15,6 +15,7 @@ from offclip.evaluation.cohesion import cohesion
 from offclip.evaluation.zero_shot import picture_batches
 from offclip.study import Material, Run, load_model
 from offclip.study.material import DATASET
+from offclip.study.pooling import check_once
 
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
             "offdiag_soft", "offdiag_soft+filter", "offclip")  # fmt: skip
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     options = parser.parse_args()
+    check_once("--seeds", options.seeds)
     material = material_of(options)
     records: list[Record] = []
     for label in options.variants:
@@ -53,18 +55,19 @@ def measured(run: Run, material: Material) -> dict[str, float]:
 
 
 def _records(found: list[tuple[Run, dict[str, float]]], n: int) -> list[Record]:
-    """Each run by its seed, then the means over the runs."""
-    rows = [(run, run.config.train.seed, values) for run, values in found]
+    """Each run by its seed, then the means over the runs, which name all of them."""
+    rows = [(run, run.config.train.seed, str(run.about["config"]), vs) for run, vs in found]
+    every = ", ".join(config for _, _, config, _ in rows)
     means = {name: float(np.mean([v[name] for _, v in found])) for name in found[0][1]}
     return [
         Record(
             dataset=DATASET, split="test", variant=run.config.name,
             prompting=run.config.prompting, head=run.config.model.head, metric=f"normal_{name}",
             detail="image features", seed=seed, value=value, unit="", interval=None,
-            interval_method=None, n=n, config=str(run.about["config"]),
+            interval_method=None, n=n, config=config,
             commit=str(run.about["commit"]), device=str(run.about["device"]), minutes=0.0,
         )
-        for run, seed, values in [*rows, (found[0][0], None, means)]
+        for run, seed, config, values in [*rows, (found[0][0], None, every, means)]
         for name, value in values.items()
     ]  # fmt: skip
 

@@ -41,8 +41,9 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.study import Material, Run, load_model
-from offclip.study.evidence import OVER_SEEDS, RESAMPLES
+from offclip.study.evidence import BOOTSTRAP, OVER_SEEDS, RESAMPLES
 from offclip.study.material import DATASET, protocol
+from offclip.study.pooling import check_once
 
 KINDS = {"cross_attention": ("attention", "gradient", "patch"), "cosine": ("gradient", "patch")}
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of the runs")
     options = parser.parse_args()
+    check_once("--seeds", options.seeds)
     changed = settings_given(options.set, parser)
     material = material_of(options)
     split_of = cache(lambda name, size: Split(material, name, size))
@@ -195,7 +197,7 @@ def _record(
         detail=detail, seed=None if seeds else config.train.seed, value=interval.value,
         unit="patches" if metric == "attention_patches" else "",
         interval=(interval.low, interval.high),
-        interval_method=OVER_SEEDS if pooled else OVER_SEEDS.replace(" and seeds", ""),
+        interval_method=(OVER_SEEDS if pooled else BOOTSTRAP).format("images"),
         n=n, config=", ".join(dict.fromkeys(str(about["config"]) for about in abouts)),
         commit=", ".join(dict.fromkeys(str(about["commit"]) for about in abouts)),
         device=str(abouts[0]["device"]), minutes=0.0,

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from offclip.study import overview, pooled
-from offclip.study.tables import of_the_study
+from offclip.study.tables import of_the_study, setting
 
 STUDY = "`offclip study`"
 REAL = "`benchmarks.real_images`"
@@ -11,11 +11,16 @@ HEADER = "| The paper says | Measured here | Verdict | Where, and by which comma
 
 
 def ledger_table(records: pd.DataFrame) -> str:
-    """Markdown table of claims; the verdicts follow from the intervals, by :func:`verdict`."""
+    """Markdown table of claims; the verdicts follow from the intervals, by :func:`verdict`.
+
+    Raises:
+        ValueError: one name stands for several studies.
+    """
     study = of_the_study(records)
     study = study[study["head"] == "cross_attention"]
-    real = records[records["variant"].str.endswith(", equalised")]
-    tuned = records[records["variant"].str.startswith("offclip, tuned: ")]
+    variant, settings = records["variant"].str.partition(", ")[0], setting(records)
+    real = records[settings.str.split(", ").str[-1] == "equalised"]
+    tuned = records[(variant == "offclip") & settings.str.match("tuned: ")]
     rows = [*_on_phantoms(study, tuned), *(_on_radiographs(real) if len(real) else [])]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([HEADER, "|---|---|---|---|", *lines])
@@ -29,21 +34,23 @@ def verdict(row: pd.Series) -> str:
 
 
 def _on_phantoms(study: pd.DataFrame, tuned: pd.DataFrame) -> list[tuple[str, str, str, str]]:
-    raw, prompted = (_lowest(study, label) < 0.5 for label in ("infonce, raw", "infonce"))
+    table = overview(study)
+    lowest = table["normal, lowest prompt"]
+    raw, prompted = (lowest[label] < 0.5 for label in ("infonce, raw", "infonce"))
     words = {True: "agrees", False: "disagrees"}
     chance = _mean(study, "offclip", "pointing_chance")
     return [
         (
             "Models trained with InfoNCE invert normality: CARZero at most 0.39 on VinDr-CXR "
             "(from the abstract's +0.61).",
-            f"Raw sentences: normality AUC {_range(study, 'infonce, raw')} over the prompts. "
-            f"Prompted: {_range(study, 'infonce')}.",
+            f"Raw sentences: normality AUC {_range(table, 'infonce, raw')} over the prompts. "
+            f"Prompted: {_range(table, 'infonce')}.",
             f"{words[raw]} for raw sentences, {words[prompted]} for prompts",
             f"[1](notebooks/01_why_normal), {STUDY}",
         ),
         (
             "OFF-CLIP repairs it: normal AUC +0.61 over CARZero on VinDr-CXR.",
-            f"`offclip`: {_range(study, 'offclip')} over the prompts. Mean over the prompts "
+            f"`offclip`: {_range(table, 'offclip')} over the prompts. Mean over the prompts "
             f"{_difference(study, 'normal_auc', 'infonce@raw')} against raw `infonce`, "
             f"{_difference(study, 'normal_auc', 'infonce')} against prompted `infonce`.",
             _both(study, "normal_auc", ("infonce@raw", "infonce")) + "; VinDr-CXR not tested",
@@ -71,10 +78,10 @@ def _on_phantoms(study: pd.DataFrame, tuned: pd.DataFrame) -> list[tuple[str, st
             "Against `infonce+filter`: mean normality AUC "
             f"{_difference(study, 'normal_auc', 'infonce+filter')}, mean abnormal AUC (POS) "
             f"{_difference(study, 'abnormal_auc_pos', 'infonce+filter')}. Each at its best setting "
-            f"on validation: {_signed(_tuned(tuned, 'normal_auc'))}, "
-            f"{_signed(_tuned(tuned, 'abnormal_auc_pos'))}.",
+            f"on validation: {_signed(_row(tuned, 'normal_auc', 'infonce+filter'))}, "
+            f"{_signed(_row(tuned, 'abnormal_auc_pos', 'infonce+filter'))}.",
             f"{verdict(_row(study, 'normal_auc', 'infonce+filter'))}; "
-            f"{verdict(_tuned(tuned, 'normal_auc'))} at its best setting",
+            f"{verdict(_row(tuned, 'normal_auc', 'infonce+filter'))} at its best setting",
             f"[8](notebooks/08_ablation), {STUDY}, `benchmarks.tuned`",
         ),
         (
@@ -93,8 +100,7 @@ def _on_phantoms(study: pd.DataFrame, tuned: pd.DataFrame) -> list[tuple[str, st
 
 def _on_radiographs(real: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     def row(name: str, other: str, metric: str) -> pd.Series:
-        table = pooled(real, f"{metric}_difference", split="cross-fitted").set_index("detail")
-        return table.loc[f"{name} minus {other}: mean"]
+        return _only(real, f"{metric}_difference", f"{name} minus {other}: mean", "cross-fitted")
 
     def both(metric: str) -> tuple[str, str]:
         told, said = [], []
@@ -124,9 +130,13 @@ def _on_radiographs(real: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _tuned(records: pd.DataFrame, metric: str) -> pd.Series:
-    table = pooled(records, f"{metric}_difference").set_index("detail")
-    return table.loc["offclip minus infonce+filter: mean"]
+def _only(records: pd.DataFrame, metric: str, detail: str, split: str = "test") -> pd.Series:
+    """The one mean over seeds with this detail."""
+    rows = pooled(records, metric, split=split).query("detail == @detail")
+    if len(rows) != 1:
+        found = ", ".join(map(repr, rows["label"])) or "none"
+        raise ValueError(f"records: expected one {metric} of {detail!r} on {split}, got {found}")
+    return rows.iloc[0]
 
 
 def _both(records: pd.DataFrame, metric: str, others: tuple[str, ...]) -> str:
@@ -140,18 +150,13 @@ def _each(records: pd.DataFrame, metric: str) -> str:
     return "; ".join(said)
 
 
-def _lowest(records: pd.DataFrame, label: str) -> float:
-    return float(overview(records).loc[label, "normal, lowest prompt"])
-
-
-def _range(records: pd.DataFrame, label: str) -> str:
-    highest = overview(records).loc[label, "normal, highest prompt"]
-    return f"{_lowest(records, label):.3f} to {highest:.3f}"
+def _range(table: pd.DataFrame, label: str) -> str:
+    low, high = (table.loc[label, f"normal, {end} prompt"] for end in ("lowest", "highest"))
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _row(records: pd.DataFrame, metric: str, other: str) -> pd.Series:
-    table = pooled(records, f"{metric}_difference").set_index("detail")
-    return table.loc[f"offclip minus {other}: mean"]
+    return _only(records, f"{metric}_difference", f"offclip minus {other}: mean")
 
 
 def _difference(records: pd.DataFrame, metric: str, other: str) -> str:
@@ -165,8 +170,7 @@ def _mean(records: pd.DataFrame, label: str, metric: str = "pointing") -> str:
 
 def _prior(records: pd.DataFrame) -> str:
     blind = records[records["variant"] == "no model"]
-    table = pooled(blind, "pointing_by_map").set_index("detail")
-    return f"{table.loc['prior: mean', 'value']:.3f}"
+    return f"{_only(blind, 'pointing_by_map', 'prior: mean')['value']:.3f}"
 
 
 def _signed(row: pd.Series) -> str:

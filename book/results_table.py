@@ -30,7 +30,11 @@ def read_records(folder: Path = ROOT / "book" / "results") -> pd.DataFrame:
 
 
 def results_table(records: pd.DataFrame) -> str:
-    """Markdown table: cross-attention head, drawable cases of the test split, means over seeds."""
+    """Markdown table: cross-attention head, drawable cases of the test split, means over seeds.
+
+    Raises:
+        ValueError: one name stands for several studies, or rows are of several populations.
+    """
     chosen = of_the_study(records)
     chosen = chosen[(chosen["head"] == "cross_attention") & (chosen["split"] == "test")]
     if chosen.empty:
@@ -47,13 +51,27 @@ def results_table(records: pd.DataFrame) -> str:
         f"| {INTERVAL.format(**pointing.loc[name])} ({row['chance']:.3f}) |"
         for name, row in table.iterrows()
     ]
-    first = chosen[(chosen["metric"] == "normal_auc") & chosen["seed"].notna()].iloc[0]
+    shown = chosen[(chosen["metric"] == "normal_auc") & chosen["seed"].notna()]
+    commits = shown["commit"].str[:9].unique()
     note = (
-        f"`{first['dataset']}`, {first['n']} test cases: "
+        f"{_population(shown)} test cases: "
         "mean over seeds, in brackets its 95 % bootstrap interval over images and seeds. "
-        f"Commit `{first['commit'][:9]}`."
+        f"Commit `{'`, `'.join(commits)}`."
     )
     return "\n".join([HEADER, *rows, "", note])
+
+
+def _population(records: pd.DataFrame) -> str:
+    """The dataset and the number of cases that all rows of a table share."""
+    known = records[["dataset", "n"]].drop_duplicates()
+    if len(known) > 1:
+        got = "; ".join(f"{dataset}, {n}" for dataset, n in known.itertuples(index=False))
+        raise ValueError(
+            f"records: expected one dataset and number of cases in all rows, got {got}; "
+            "leave the other file out"
+        )
+    dataset, n = known.iloc[0]
+    return f"`{dataset}`, {n}"
 
 
 def memory_table(records: pd.DataFrame) -> str:

@@ -57,8 +57,9 @@ def test_results_table_of_made_up_records():
     records = pd.DataFrame(
         base
         | {"metric": m, "detail": d, "value": v, "seed": seed, "interval": [v - 0.05, v + 0.05]}
+        | {"config": config}
         for m, d, v in rows
-        for seed in (0, 1, None)
+        for seed, config in ((0, "a0"), (1, "a1"), (None, "a0, a1"))
     )
     table = results_table(records)
     interval, pointing = "0.750 [0.700, 0.800]", "0.400 [0.350, 0.450] (0.100)"

@@ -7,6 +7,8 @@ from typing import Any
 from offclip.cli.runs import finished, run_options, scorer, single
 from offclip.cli.shared import spread_options
 
+WEIGHTS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -128,6 +130,12 @@ def _name(options: argparse.Namespace) -> Any:
 
     given = options.checkpoint or options.model
     if given:
-        return ModelName(options.name or Path(given).resolve().stem)
+        return ModelName(options.name or _source_name(Path(given).resolve()))
     config, _ = single(options)
     return ModelName(options.name or config.name, config.prompting, config.train.seed)
+
+
+def _source_name(path: Path) -> str:
+    """A folder's whole name; a file's without its ending, if it is one of weights."""
+    weights = path.suffix.lower() in WEIGHTS and not path.is_dir()
+    return path.stem if weights else path.name

@@ -203,7 +203,9 @@ def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
 
 def _export(options: argparse.Namespace) -> None:
     from offclip.study import best_run, export, finished_run
+    from offclip.study.pooling import check_once
 
+    check_once("--seeds", options.seeds)
     material = _material(options)
     configs = [_config(options, seed, material) for seed in options.seeds]
     runs = [finished_run(options.out, config, material) for config in configs]
@@ -215,8 +217,11 @@ def _export(options: argparse.Namespace) -> None:
 def _study(options: argparse.Namespace) -> None:
     from offclip.evaluation import check_record, write_evidence
     from offclip.study import run_config, study_records, sweep
+    from offclip.study.pooling import check_once
 
     check_record(options.record)
+    check_once("--seeds", options.seeds)
+    check_once("--variants", options.variants)
     material = _material(options)
     overrides = _overrides(options, material)
     labels = options.variants

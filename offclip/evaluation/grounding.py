@@ -119,6 +119,10 @@ def bootstrap_pointing(
 ) -> dict[str, tuple[float, Float[np.ndarray, " resample"]]]:
     """Hit rate of each class and its resamples; ``mean`` is the mean over the classes.
 
+    A resample that lacks a class has no mean, as in :func:`offclip.evaluation.measure`: a mean over
+    the other classes would be another quantity, and would count differences between classes as
+    noise. An interval leaves such a resample out.
+
     Args:
         hits: as :func:`pointing_game` gives them.
         ids: image ids, in the order of the columns of ``weights``.
@@ -137,5 +141,5 @@ def bootstrap_pointing(
                 answers[str(label)] = (float(hit.mean()), hit @ times / times.sum(axis=0))
     if answers:
         values, resampled = zip(*answers.values(), strict=True)
-        answers["mean"] = (float(np.mean(values)), np.nanmean(resampled, axis=0))
+        answers["mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
     return answers

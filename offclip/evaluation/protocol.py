@@ -105,6 +105,18 @@ def is_known(cases: pd.DataFrame, name: str) -> np.ndarray:
     return np.array([dict(labels).get(name, 0) is not None for labels in cases["labels"]])
 
 
+def clusters_of(cases: pd.DataFrame) -> np.ndarray:
+    """Whom resampling and tests keep together: the patient, or the study if none is known.
+
+    Args:
+        cases: ``study_id``, and ``patient_id`` where there is one; a missing or empty one is
+            unknown.
+    """
+    studies = "study " + cases["study_id"].astype(str)
+    patients = cases.get("patient_id", pd.Series("", index=cases.index)).fillna("").astype(str)
+    return ("patient " + patients).where(patients != "", studies).to_numpy()
+
+
 def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
     """Classes with at least ``min_positives`` positive cases."""
     return [n for n in protocol.phrases if has_label(cases, n).sum() >= protocol.min_positives]
@@ -113,7 +125,11 @@ def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
 def measure(
     asked: Sequence[Question], weights: Float[np.ndarray, "resample case"]
 ) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
-    """AUC and its resamples for each question, and the mean over the classes of each rule."""
+    """AUC and its resamples for each question, and the mean over the classes of each rule.
+
+    A resample that lacks positives or negatives of one class has no value for it and no mean: a
+    mean over the other classes would be another quantity. An interval leaves it out.
+    """
     answers = {
         (q.metric, q.detail): (
             auc(q.positive[q.among], q.scores[q.among]), _resampled(q, weights)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,14 @@ from offclip.evaluation import (
     stratified_weights,
 )
 from offclip.evaluation.delong import delong_difference, holm
+from offclip.evaluation.protocol import Question, clusters_of
 from offclip.study.material import Material
+from offclip.study.pooling import check_seeds
 from offclip.study.run import Run
 
 RESAMPLES = 1000
-BOOTSTRAP = f"bootstrap over images, {RESAMPLES} resamples, stratified by is_normal"
-OVER_SEEDS = BOOTSTRAP.replace("images", "images and seeds")
+BOOTSTRAP = "bootstrap over {}, " + f"{RESAMPLES} resamples, stratified by is_normal"
+OVER_SEEDS = BOOTSTRAP + "; Student's t over seeds"
 Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
 
 
@@ -37,15 +40,23 @@ class Measured:
     answers: Answers
     counts: Mapping[tuple[str, str], int]  # cases behind an answer, where they are not all
 
+    @cached_property
+    def unit(self) -> str:
+        """What is resampled: images, or patients where one has several."""
+        return "patients" if pd.Series(clusters_of(self.cases)).duplicated().any() else "images"
+
 
 def measure_run(run: Run, material: Material, split: str) -> Measured:
     """Measure a run on ``validation`` or ``test`` (drawable cases), or on ``test_all``.
 
     Every run gets the same resamples of the same cases: differences between runs are paired.
+    Patients are sampled with all of their cases (:func:`offclip.evaluation.protocol.clusters_of`).
     """
     scored = "validation" if split == "validation" else "test"
     cases = material.cases(scored, drawable=split != "test_all")
-    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
+    weights = stratified_weights(
+        cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0, clusters=clusters_of(cases)
+    )
     asked = material.asked
     posed = questions(run.scores(scored), cases, asked)
     answers = measure(posed, weights)
@@ -91,7 +102,12 @@ def _chance(measured: Measured, hits: pd.DataFrame) -> list[Record]:
 
 
 def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Record]:
-    """Means over the seeds of one variant; intervals resample images and seeds."""
+    """Means over the seeds of one variant; intervals resample images and seeds.
+
+    Raises:
+        ValueError: the runs differ in more than their seeds, or two have the same seed.
+    """
+    _check_runs(runs)
     first = runs[0]
     combined = []
     for (metric, detail), _ in first.answers.items():
@@ -119,7 +135,14 @@ def differences(
 
     Images are paired, and where both have the same seeds (the same weights and batches to begin
     with), seeds are as well.
+
+    Raises:
+        ValueError: the runs of one side differ in more than their seeds, or two of them have the
+            same seed; or the two sides were not measured on the same cases.
     """
+    for each in (runs, baseline):
+        _check_runs(each)
+    _check_cases(runs[0], baseline[0])
     same = _seeds(runs) == _seeds(baseline)
     records = []
     for metric, detail in runs[0].answers:
@@ -150,22 +173,63 @@ def delong_records(run: Measured, baseline: Measured, name: str) -> list[Record]
     """DeLong's p-values of one run against a baseline of the same seed, adjusted for being many.
 
     One for each normality prompt and each abnormal class (POS), adjusted by Holm over all of them.
-    Empty if the seeds differ.
+    Unknown labels count nowhere, and the cases of a patient do not count as independent: a class
+    whose positives (or negatives) are all of one patient has no test. Empty if the seeds differ.
+
+    Raises:
+        ValueError: the two were not measured on the same cases.
     """
     if _seeds([run]) != _seeds([baseline]):
         return []
+    _check_cases(run, baseline)
     asked = run.material.asked
     both = [questions(each.run.scores("test"), each.cases, asked) for each in (run, baseline)]
+    clusters = clusters_of(run.cases)
     pairs = [
         (ours, theirs)
         for ours, theirs in zip(*both, strict=True)
-        if ours.metric in ("normal_auc", "abnormal_auc_pos")
+        if ours.metric in ("normal_auc", "abnormal_auc_pos") and _varies(ours, clusters)
     ]
-    found = [delong_difference(a.positive, a.scores, b.scores)[1] for a, b in pairs]
+    found = [_delong_p(ours, theirs, clusters) for ours, theirs in pairs]
     return [
-        _record(run, f"{a.metric}_delong_p", f"{run.run.config.name} minus {name}: {a.detail}", p)
+        _record(
+            run,
+            f"{a.metric}_delong_p",
+            f"{run.run.config.name} minus {name}: {a.detail}",
+            p,
+            n=int(a.among.sum()),
+        )
         for (a, _), p in zip(pairs, holm(np.array(found)).tolist(), strict=True)
     ]
+
+
+def _varies(question: Question, clusters: np.ndarray) -> bool:
+    """Whether both labels are those of two patients at least."""
+    kinds = (question.among & question.positive, question.among & ~question.positive)
+    return all(len(set(clusters[kind])) > 1 for kind in kinds)
+
+
+def _delong_p(ours: Question, theirs: Question, clusters: np.ndarray) -> float:
+    """The p-value of one question, on the cases that count for it."""
+    among = ours.among
+    first, second = ours.scores[among], theirs.scores[among]
+    return delong_difference(ours.positive[among], first, second, clusters[among])[1]
+
+
+def _check_runs(runs: Sequence[Measured]) -> None:
+    """Refuse to pool runs that differ in more than their seeds, or were measured on other cases."""
+    check_seeds([each.run.config for each in runs])
+    for other in runs[1:]:
+        _check_cases(runs[0], other)
+
+
+def _check_cases(one: Measured, other: Measured) -> None:
+    """Refuse runs that were not measured on the same cases."""
+    if one.split != other.split:
+        raise ValueError(f"split: expected one, got {one.split!r} and {other.split!r}")
+    if one.material.fingerprint != other.material.fingerprint:
+        data = [f"{each.material.dataset} {each.material.fingerprint}" for each in (one, other)]
+        raise ValueError(f"records: expected the same for all runs, got {' and '.join(data)}")
 
 
 def _mean(runs: Sequence[Measured], metric: str, detail: str) -> tuple[float, np.ndarray]:
@@ -181,6 +245,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
     """A record of one run, or of several (``runs``) without a seed, which names all of them."""
     config = measured.run.config
     several = runs is not None
+    method = (OVER_SEEDS if several else BOOTSTRAP).format(measured.unit)
     abouts = [each.run.about for each in runs or [measured]]
 
     def named(key: str) -> str:
@@ -198,7 +263,7 @@ def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None
         value=value,
         unit="",
         interval=None if interval is None else (interval.low, interval.high),
-        interval_method=None if interval is None else (OVER_SEEDS if several else BOOTSTRAP),
+        interval_method=None if interval is None else method,
         n=n or len(measured.cases),
         config=named("config"),
         commit=named("commit"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from offclip.study.material import Material
+from offclip.study.pooling import check_once
 from offclip.study.run import Run, draws_needed, finished_run, run
 from offclip.study.variants import RunConfig
 
@@ -31,11 +32,12 @@ def sweep(
         report: gets a line for each finished run, or for each validation with one job.
 
     Raises:
-        ValueError: ``jobs`` is not positive.
+        ValueError: ``jobs`` is not positive, or a configuration is there twice; nothing is run.
         Exception: the first error of a run; those already finished are kept.
     """
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1, got {jobs}")
+    check_once("configs", configs, lambda c: f"{c.name}, {c.model.head}, seed {c.train.seed}")
     say = report or (lambda line: None)
     waiting = [config for config in configs if finished_run(out, config, material) is None]
     if jobs == 1:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
+import numpy as np
 import pandas as pd
 
 from offclip.evaluation import read_evidence
@@ -18,6 +20,9 @@ VARIANT_ORDER = [
     "offdiag_soft+filter",
     "offclip",
 ]
+KEY = ["label", "split", "metric", "detail"]  # a name, and the number that it stands for
+FACTS = ["dataset", "head", "n"]
+ROUNDING = 2e-6  # records have six digits
 
 
 def recorded(
@@ -33,6 +38,7 @@ def recorded(
 
     Raises:
         FileNotFoundError: there are none; the message says where they come from.
+        ValueError: one name of the study stands for several studies, see :func:`check_names`.
     """
     table = read_evidence(*sorted(Path(folder).glob("*.json")))
     table = table[(table["dataset"] == DATASET) & (table["head"] == head)]
@@ -48,18 +54,86 @@ def recorded(
 
 
 def of_the_study(records: pd.DataFrame) -> pd.DataFrame:
-    """Leave out what was trained beside the variants of :data:`VARIANT_ORDER`."""
-    known = labels(records).isin(VARIANT_ORDER) | records["prompting"].isna()
-    return records[known & ~records["detail"].str.contains("filter errors", regex=False)]
+    """Leave out what was trained in addition to the variants of :data:`VARIANT_ORDER`.
+
+    Raises:
+        ValueError: one name stands for several studies of one head, see :func:`check_names`.
+    """
+    without_text = records["prompting"].isna()
+    chosen = records[labels(records).isin(VARIANT_ORDER) | without_text]
+    for _, part in chosen[chosen["prompting"].notna()].groupby("head"):
+        check_names(part)
+    other = chosen["detail"].str.extract("^.+? minus (.+?): ")[0].str.replace("@raw", ", raw")
+    return chosen[other.isna() | other.isin(VARIANT_ORDER)]
 
 
 def labels(records: pd.DataFrame) -> pd.Series:
     """Variant names, with ``, raw`` behind those trained on raw sentences."""
-    return records["variant"] + records["prompting"].map({"raw": ", raw", "prompted": ""})
+    return records["variant"] + records["prompting"].map({"raw": ", raw"}).fillna("")
+
+
+def setting(records: pd.DataFrame) -> pd.Series:
+    """What differs from the default: what stands behind the variant's name and a comma, or ""."""
+    return records["variant"].str.partition(", ")[2]
+
+
+def check_names(records: pd.DataFrame) -> None:
+    """Refuse records of several configurations, datasets or populations under one name.
+
+    For each split, metric and detail, a name stands for one value by seed and one mean over the
+    seeds, all of them on the same cases. The mean lists the configurations of its runs (a hash,
+    the seed included), and the values by seed must have these and no others. A mean that lists a
+    single configuration may stand for more runs if it is the mean of their values.
+
+    Args:
+        records: of one head, as :func:`offclip.evaluation.read_evidence` gives them.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    named = records.assign(label=labels(records))
+    named["twice"] = named.duplicated([*KEY, "seed"])
+    grouped = named.groupby(KEY, dropna=False, sort=False)
+    several = grouped[FACTS].nunique(dropna=False).gt(1).any(axis=1)
+    wrong = several | grouped["twice"].any()
+    if not wrong.any():
+        wrong = _other_runs(named)
+    if wrong.any():
+        _refuse(grouped.get_group(wrong.idxmax()))
+
+
+def _other_runs(named: pd.DataFrame) -> pd.Series:
+    """By name: whether the values by seed are of other runs than their mean."""
+    over = named["seed"].isna()
+    by_seed = named[~over].groupby(KEY, dropna=False)
+    both = named[over].set_index(KEY)[["config", "value"]].join(
+        by_seed.agg(configs=("config", frozenset), mean=("value", "mean")), how="inner"
+    )  # fmt: skip
+    listed = both["config"].str.split(", ").map(frozenset)
+    is_mean = np.isclose(both["value"], both["mean"], rtol=0, atol=ROUNDING)
+    return (listed != both["configs"]) & ((listed.map(len) > 1) | ~is_mean)
+
+
+def _refuse(records: pd.DataFrame) -> NoReturn:
+    """Raise for records that cannot have one name: what they are of, values of a mean aside."""
+    first = records.iloc[0]
+    of = list(dict.fromkeys(zip(*(records[name] for name in (*FACTS, "config")), strict=True)))
+    means = {(*facts, run) for *facts, config in of if ", " in config for run in config.split(", ")}
+    got = "; ".join(
+        "dataset {}, head {}, n {}, config {}".format(*each) for each in of if each not in means
+    )
+    raise ValueError(
+        f"records: expected one study under the name {first['label']!r} for {first['metric']} "
+        f"({first['detail']}, {first['split']}), got {got}; give the other runs a name of their "
+        "own (evaluate --name, or a setting behind the variant's name), or leave their file out"
+    )
 
 
 def pooled(records: pd.DataFrame, metric: str, *, split: str = "test") -> pd.DataFrame:
-    """Records over seeds of one metric: columns ``label, detail, value, low, high, n``.
+    """Means over seeds of one metric, a row for each name and detail.
+
+    Columns ``label, detail, value, low, high, n, seeds, config``: ``seeds`` counts the records by
+    seed that the mean is of (NaN: there are none, as for differences), ``config`` lists its runs.
 
     Args:
         records: as :func:`offclip.evaluation.read_evidence` gives them.
@@ -67,16 +141,17 @@ def pooled(records: pd.DataFrame, metric: str, *, split: str = "test") -> pd.Dat
         split: evidence split.
 
     Raises:
-        ValueError: there is no such record; the message names the metrics that are there.
+        ValueError: there is no such record, the message names the metrics that are there; or one
+            name stands for several studies, see :func:`check_names`.
     """
-    chosen = records[
-        (records["metric"] == metric) & (records["split"] == split) & records["seed"].isna()
-    ]
+    named = records[(records["metric"] == metric) & (records["split"] == split)]
+    chosen = named[named["seed"].isna()]
     if chosen.empty:
         known = ", ".join(sorted(records["metric"].unique()))
         raise ValueError(
             f"metric: no record over seeds of {metric!r} on {split!r}; there are: {known}"
         )
+    check_names(named)
     bounds = [pair if isinstance(pair, list) else (None, None) for pair in chosen["interval"]]
     table = pd.DataFrame(
         {
@@ -88,19 +163,26 @@ def pooled(records: pd.DataFrame, metric: str, *, split: str = "test") -> pd.Dat
             "n": chosen["n"].to_numpy(),
         }
     )
+    by_seed = named[named["seed"].notna()]
+    seeds = by_seed.groupby([labels(by_seed), by_seed["detail"]])["seed"].nunique()
+    table["seeds"] = seeds.reindex(pd.MultiIndex.from_frame(table[["label", "detail"]])).to_numpy()
+    table["config"] = chosen["config"].to_numpy()
     rank = {name: place for place, name in enumerate(VARIANT_ORDER)}
     return table.sort_values("label", key=lambda s: s.map(rank), kind="stable", ignore_index=True)
 
 
 def overview(records: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
-    """One row a variant: lowest and highest normality prompt, abnormal AUC, pointing and chance."""
-    normal = pooled(records, "normal_auc", split=split)
-    normal = normal[normal["detail"] != "mean"].groupby("label", sort=False)["value"]
-    here = records[(records["split"] == split) & records["seed"].notna()]
+    """One row a variant: lowest and highest normality prompt, abnormal AUC, pointing and chance.
+
+    Raises:
+        ValueError: one name stands for several studies.
+    """
+    tables = {"normal_auc": pooled(records, "normal_auc", split=split)}
+    prompts = tables["normal_auc"].query("detail != 'mean'").groupby("label", sort=False)
     columns = {
-        "seeds": here["seed"].groupby(labels(here)).nunique().reindex(normal.min().index),
-        "normal, lowest prompt": normal.min(),
-        "normal, highest prompt": normal.max(),
+        "seeds": prompts["seeds"].max(),
+        "normal, lowest prompt": prompts["value"].min(),
+        "normal, highest prompt": prompts["value"].max(),
     }
     for name, metric in (
         ("normal, free", "normal_auc_free"),
@@ -111,10 +193,26 @@ def overview(records: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
     ):
         if not ((records["metric"] == metric) & (records["split"] == split)).any():
             continue  # a cosine head does not point, and only the test split's boxes are asked
-        table = pooled(records, metric, split=split)
+        table = tables[metric] = pooled(records, metric, split=split)
         table = table if metric == "normal_auc_free" else table[table["detail"] == "mean"]
         columns[name] = table.set_index("label")["value"]
+    _check_rows(tables)
     return pd.DataFrame(columns)
+
+
+def _check_rows(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse a row whose columns, tables of :func:`pooled` by metric, are of several studies."""
+    rows = pd.concat(tables, names=["metric"]).reset_index("metric")
+    rows = rows.drop_duplicates(["label", "config"])
+    several = rows[rows["label"].duplicated(keep=False)]
+    if len(several):
+        name = several["label"].iloc[0]
+        each = several[several["label"] == name]
+        got = "; ".join(f"{row.metric} of config {row.config}" for row in each.itertuples())
+        raise ValueError(
+            f"records: expected one study in the row {name!r}, got {got}; give the other runs a "
+            "name of their own, or leave their file out"
+        )
 
 
 def spelled(
@@ -129,11 +227,14 @@ def spelled(
 
     Raises:
         KeyError: a label has no record of one of the metrics.
+        ValueError: one label stands for several studies.
     """
-    columns = {}
+    columns, tables = {}, {}
     for name, metric in metrics.items():
-        means = pooled(records, metric).query("detail == 'mean'").set_index("label")
+        tables[metric] = pooled(records, metric).query("detail == 'mean'")
+        means = tables[metric].set_index("label")
         columns[name] = [
             "{value:.3f} [{low:.3f}, {high:.3f}]".format(**means.loc[label]) for label in labels
         ]
+    _check_rows(tables)
     return pd.DataFrame(columns, index=list(labels))

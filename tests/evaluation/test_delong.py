@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from offclip.evaluation import bootstrap_auc, stratified_weights
 from offclip.evaluation.delong import delong, delong_difference, holm
+from offclip.evaluation.metrics import patient_weights
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,77 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03])), [0.03, 0.06, 0.06])
     np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1.0, 1.0])
     assert holm(np.array([], dtype=float)).size == 0
+
+
+def test_one_image_a_patient_is_the_classic_value_to_the_bit(case):
+    labels, *scores = case
+    placed = rankdata(np.stack(scores), axis=1)
+    above = placed[:, labels] - rankdata(np.stack(scores)[:, labels], axis=1)
+    below = placed[:, ~labels] - rankdata(np.stack(scores)[:, ~labels], axis=1)
+    classic = np.cov(above / (~labels).sum()) / labels.sum()
+    classic = classic + np.cov(1 - below / labels.sum()) / (~labels).sum()
+    names = [f"patient {i * 7 % 300}" for i in range(300)]
+    np.testing.assert_array_equal(delong(labels, np.stack(scores), names)[1], classic)
+    np.testing.assert_array_equal(delong(labels, np.stack(scores))[1], classic)
+
+
+def test_obuchowski_by_a_loop():
+    generator = np.random.default_rng(1)
+    labels, patients = generator.random(80) < 0.4, generator.integers(0, 25, 80)
+    scores = np.round(generator.standard_normal((2, 80)) + labels, 1)
+    values, covariance = delong(labels, scores, patients)
+    m, n, everyone = labels.sum(), (~labels).sum(), np.unique(patients)
+    above = [[np.mean((s > each[~labels]) + (s == each[~labels]) / 2) for s in each]
+             for each in scores]  # fmt: skip
+    below = [[np.mean((s < each[labels]) + (s == each[labels]) / 2) for s in each]
+             for each in scores]  # fmt: skip
+
+    def sums(placed, kind, r):
+        own = [kind & (patients == who) for who in everyone]
+        return np.array([np.sum(np.array(placed[r])[o]) - o.sum() * values[r] for o in own])
+
+    with_positive, with_negative = len(set(patients[labels])), len(set(patients[~labels]))
+    for r in range(2):
+        for s in range(2):
+            x, y = sums(above, labels, r), sums(above, labels, s)
+            v, w = sums(below, ~labels, r), sums(below, ~labels, s)
+            s10 = with_positive / (with_positive - 1) / m * (x @ y)
+            s01 = with_negative / (with_negative - 1) / n * (v @ w)
+            s11 = len(everyone) / (len(everyone) - 1) * (x @ w + v @ y)
+            expected = s10 / m + s01 / n + s11 / (m * n)
+            assert covariance[r, s] == pytest.approx(expected, rel=1e-10)
+
+
+def repeated(generator, patients=40, images=5):
+    """Two models without a difference; images of a patient are alike, two in five are positive."""
+    who = np.repeat(np.arange(patients), images)
+    labels = np.where(
+        generator.random(patients)[who] < 0.5, generator.random(len(who)) < 0.8, False
+    )
+    scores = generator.standard_normal((2, patients))[:, who]
+    scores = scores + 0.3 * generator.standard_normal((2, len(who))) + labels
+    return who, labels, scores
+
+
+def test_p_is_uniform_where_patients_repeat():
+    generator, found = np.random.default_rng(4), []
+    for _ in range(400):
+        who, labels, scores = repeated(generator)
+        found.append([delong_difference(labels, *scores, names)[1] for names in (who, None)])
+    rejected, taken_apart = (np.array(found) < 0.05).mean(axis=0)
+    assert rejected == pytest.approx(0.05, abs=0.03)
+    assert taken_apart > 0.25, "images taken for independent: far too many differences"
+
+
+def test_agrees_with_the_bootstrap_over_patients():
+    who, labels, (first, second) = repeated(np.random.default_rng(5), patients=200)
+    weights = patient_weights(list(who.astype(str)), resamples=3000, seed=0)
+    drawn = bootstrap_auc(labels, first, weights) - bootstrap_auc(labels, second, weights)
+    found, _ = delong_difference(labels, first, second, who)
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(drawn.std(), rel=0.08)
+
+
+def test_two_clusters_of_each_label_are_needed():
+    labels, patients = np.array([True, True, False, False]), ["a", "a", "b", "c"]
+    with pytest.raises(ValueError, match="2 positive and 2 negative in 1 and 2 clusters"):
+        delong(labels, np.arange(4.0)[None], patients)

@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 
 from offclip.evaluation import (
+    Protocol,
     bootstrap_pointing,
+    measure,
     place_prior,
     pointing_game,
+    questions,
     stratified_weights,
 )
 
@@ -37,6 +40,24 @@ def test_every_resample_equals_drawing_its_images(hits):
     mean, resampled = answers["mean"]
     assert mean == pytest.approx((answers["A"][0] + answers["B"][0]) / 2)
     np.testing.assert_allclose(resampled, (answers["A"][1] + answers["B"][1]) / 2)
+
+
+def test_a_resample_without_a_class_has_no_mean(hits):
+    """As in the protocol: the mean of the other classes is another quantity."""
+    weights = stratified_weights(np.zeros(30, dtype=bool), resamples=20, seed=0)
+    weights[3, :12] = 0  # no image of B
+    answers = bootstrap_pointing(hits, IDS, weights, least=10)
+    assert np.isnan(answers["B"][1]).nonzero()[0].tolist() == [3]
+    assert np.isnan(answers["mean"][1]).nonzero()[0].tolist() == [3]
+    assert np.isfinite(answers["A"][1]).all()
+    protocol = Protocol({"A": "a", "B": "b"}, [], min_positives=1)
+    cases = pd.DataFrame({"study_id": IDS, "is_normal": False})
+    cases["labels"] = [{"A": int(i < 15), "B": int(i < 12)} for i in range(30)]
+    table = pd.DataFrame(
+        np.random.default_rng(1).random((30, 4)), index=IDS, columns=protocol.prompts
+    )
+    found = measure(questions(table, cases, protocol), weights)["abnormal_auc_pos", "mean"]
+    assert np.isnan(found[1]).nonzero()[0].tolist() == [3]
 
 
 def test_no_class_with_enough_cases(hits):

@@ -6,7 +6,8 @@ import shutil
 import pytest
 import torch
 
-from offclip.__main__ import main
+from offclip.__main__ import _parser, main
+from offclip.cli.evaluate import _name
 from offclip.data.manifests import load_manifest
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
 from offclip.study import material as material_module
@@ -52,6 +53,25 @@ def test_a_published_set_and_its_evidence(model, tmp_path, capsys):
     assert "1 of" in error and "could not be read" in error and image in error
     assert main([*command, "--allow-missing"]) == 0
     assert image in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "source", "name"),
+    [
+        ("--model", "exp0.5/", "exp0.5"),  # a folder
+        ("--model", "exp0.25/", "exp0.25"),
+        ("--model", "weights.pt/", "weights.pt"),
+        ("--checkpoint", "exp0.5.ckpt", "exp0.5"),
+        ("--checkpoint", "exp0.25.PTH", "exp0.25"),
+        ("--checkpoint", "carzero_best.v1", "carzero_best.v1"),
+    ],
+)
+def test_the_whole_name_of_a_model_is_recorded(option, source, name, tmp_path):
+    if source.endswith("/"):
+        (tmp_path / source).mkdir()
+    given = ["evaluate", "vindr_cxr", option, str(tmp_path / source)]
+    assert _name(_parser().parse_args(given)).variant == name
+    assert _name(_parser().parse_args([*given, "--name", "mine"])).variant == "mine"
 
 
 @pytest.mark.parametrize(
