@@ -119,6 +119,8 @@ def _print_evaluation(found: Any) -> None:
     print(f"\n{found.table.round(3).to_string(na_rep='')}\n")
     for note in found.notes:
         print(note)
+    for prompt, words in found.unknown.items():
+        print(f"  not scored: {prompt!r}, unknown: {', '.join(words)}")
     for reason in found.missing.values():
         print(f"  {reason}")
     print(f"scores of single images, private: {found.folder}")

@@ -77,9 +77,10 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
         for prompt in protocol.normal_prompts
     ]
     positive = class_scores(table, protocol.phrases, rule="pos")
-    free = -positive.mean(axis=1).to_numpy()
-    name = "minus the mean of the finding scores"
-    asked.append(Question("normal_auc_free", name, normal, free, everyone))
+    if protocol.phrases:
+        free = -positive.mean(axis=1).to_numpy()
+        name = "minus the mean of the finding scores"
+        asked.append(Question("normal_auc_free", name, normal, free, everyone))
     for rule in ("pos", "pnc"):
         scores = class_scores(table, protocol.phrases, rule=rule)
         for name in measured_classes(cases, protocol):

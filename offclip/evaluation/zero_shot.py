@@ -17,8 +17,24 @@ from offclip.squares import PictureRows
 Pictures: TypeAlias = UInt8[np.ndarray, "image side side"] | PictureRows | FilePictures
 
 
+def check_words(model: PairModel, prompts: Sequence[str]) -> None:
+    """Refuse prompts with a word that the model does not know: it takes all such words for one.
+
+    Raises:
+        ValueError: names the first prompt and its unknown words.
+    """
+    for prompt in prompts:
+        if words := model.unknown_words(prompt):
+            raise ValueError(
+                f"prompts: the model's vocabulary has no {', '.join(map(repr, words))}, as in "
+                f"{prompt!r}; write it in words of the texts that the model was trained on"
+            )
+
+
 def prompt_features(model: PairModel, prompts: Sequence[str]) -> Features:
     """What the text tower makes of prompts, on its device.
+
+    A word that the tokenizer does not know is read as ``[UNK]``, see :func:`check_words`.
 
     Raises:
         ValueError: a prompt is longer than the model reads, and would be cut, or the tokenizer

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from offclip.models.config import ModelConfig, PublishedConfig
 from offclip.models.heads import AttentionMaps, CosineHead, CrossAttentionHead
-from offclip.models.tokenizer import token_counts, tokenize
+from offclip.models.tokenizer import token_counts, tokenize, unknown_words
 from offclip.models.towers import Features, ImageTower, TextTower
 from offclip.scores import PairScores, full_precision, no_autocast
 
@@ -60,6 +60,14 @@ class PairModel(nn.Module):
             ValueError: there is no tokenizer.
         """
         return token_counts(self._tokenizer(), texts)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words of a text that the tokenizer does not know: the model takes all of them for one.
+
+        Raises:
+            ValueError: there is no tokenizer.
+        """
+        return unknown_words(self._tokenizer(), text)
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:

@@ -61,6 +61,18 @@ def tokenize(
     return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
 
 
+def unknown_words(tokenizer: PreTrainedTokenizerBase, text: str) -> list[str]:
+    """Words of a text, split at blanks, that the tokenizer has no tokens for."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None:
+        return []
+    return [
+        word
+        for word in dict.fromkeys(text.split())
+        if unknown in tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
+    ]
+
+
 def token_counts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[int]:
     """Tokens of each text before any is cut, special ones included."""
     parts = (texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE))

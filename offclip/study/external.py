@@ -3,7 +3,7 @@
 Reader → images → one score table → published numbers and corrected ones → evidence records.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class Evaluation:
         notes: which images and pixels were used, and what was left out, with counts.
         missing: why a test or validation image has no scores, by its path.
         left_out: classes without a value, by protocol, with their positive cases.
+        unknown: prompts that were not scored, each with the words that the model does not know;
+            classes that need one of them have no value.
         folder: of the score table, which is as private as the images.
     """
 
@@ -58,6 +60,7 @@ class Evaluation:
     notes: list[str]
     missing: dict[str, str]
     left_out: dict[str, dict[str, int]]
+    unknown: dict[str, list[str]]
     folder: Path
 
 
@@ -130,19 +133,29 @@ def evaluate_published_set(
     copy = _Copy(dataset, Path(root), Path(folder), options, report)
     cases = cases_of(dataset, root, options)
     own = rules.prompts(cases.test).values() if rules else ()
-    prompts = list(dict.fromkeys([*asked.prompts, *own]))
+    every = list(dict.fromkeys([*asked.prompts, *own]))
+    unknown = {prompt: w for prompt in every if (w := scorer.model.unknown_words(prompt))}
+    prompts = [prompt for prompt in every if prompt not in unknown]
+    if not prompts:
+        raise ValueError(
+            f"prompts: the model's vocabulary lacks a word of each of the {len(every)} prompts of "
+            f"{dataset}, such as {unknown[every[0]][0]!r}; it cannot be evaluated on this set"
+        )
+    asked = asked.without(unknown)
     scored, here = copy.score(scorer, prompts, cases.names)
     head = "cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention"
     config = config_hash({"scores": score_digest(scorer, prompts), **asdict(options)})
     origin = Origin(dataset, name, head, config, scored.minutes)
     parts: dict[str, _Part] = {}
     if rules and options.protocol != "corrected":
-        parts["published"] = _published(copy, rules, scorer, cases, scored, origin)
+        parts["published"] = _published(copy, rules, scorer, cases, scored, origin, unknown)
     if options.protocol != "published":
         parts["corrected"] = _corrected(copy, asked, scorer, cases, scored, origin, here)
     if not parts:
         raise ValueError(f"protocol: no published one of {dataset}; take 'corrected'")
     notes = [*cases.notes, *_missing(scored.refused, len(cases.names))]
+    if unknown:
+        notes.append(f"{len(unknown)} of {len(every)} prompts not scored, for an unknown word")
     for protocol, part in parts.items():
         notes += [f"{protocol}: {note}" for note in [*part.notes, *_left_out(part.left_out)]]
     records = [record for part in parts.values() for record in part.records]
@@ -152,10 +165,12 @@ def evaluate_published_set(
             records,
             rules.normal if rules else "",
             missing=int(cases.test["image"].isin(list(scored.refused)).sum()),
+            unknown=len(unknown),
         ),
         notes,
         scored.refused,
         {protocol: part.left_out for protocol, part in parts.items()},
+        unknown,
         here,
     )
 
@@ -178,8 +193,10 @@ def _published(
     cases: Cases,
     scored: Scored,
     origin: Origin,
+    unknown: Collection[str],
 ) -> _Part:
     prompts, labels = rules.prompts(cases.test), rules.labels(cases.test)
+    prompts = {name: prompt for name, prompt in prompts.items() if prompt not in unknown}
     variant, notes = origin.model.variant, []
     if len(labels) < len(cases.test):
         dropped = len(cases.test) - len(labels)
@@ -197,7 +214,7 @@ def _published(
     if dicom:
         used = "divided by their maximum" if copy.options.published_pixels else "windowed as ours"
         notes.append(f"DICOM values {used}")
-    labels = labels[labels.index.isin(scored.table.index)]
+    labels = labels.loc[labels.index.isin(scored.table.index), list(prompts)]
     scores = scored.table[list(prompts.values())].set_axis(list(prompts), axis=1)
     numbers = published_numbers(labels, scores, rules.metrics)
     records = published_records(origin, numbers, len(labels), variant)

@@ -102,13 +102,16 @@ def published_records(
     ]
 
 
-def side_by_side(records: Sequence[Record], normal: str = "", *, missing: int = 0) -> pd.DataFrame:
+def side_by_side(
+    records: Sequence[Record], normal: str = "", *, missing: int = 0, unknown: int = 0
+) -> pd.DataFrame:
     """Columns ``published`` and ``corrected``, a row for each question that one of them answers.
 
     Args:
         records: of one evaluation.
         normal: the class that says normal in the published protocol, or "".
         missing: test images without scores; a row of the table if there are any.
+        unknown: prompts without scores, likewise.
     """
     main = [each for each in records if each.split == "test"]
     value = {(each.metric, each.detail): each.value for each in main}
@@ -119,6 +122,7 @@ def side_by_side(records: Sequence[Record], normal: str = "", *, missing: int = 
     rows: Mapping[str, tuple[float, float]] = {
         "images | studies": (count.get(AUC, empty), units[0] if units else empty),
         "test images without scores": (missing or empty, missing or empty),
+        "prompts with an unknown word": (unknown or empty, unknown or empty),
         "normal: “there is no finding”": (
             value.get((AUC, normal), empty), value.get(("normal_auc", FIRST_PROMPT), empty),
         ),

@@ -5,7 +5,7 @@ other prompt files were not released: those of Open-I, ChestX-ray14 and ChestX-D
 as its users hand them on, those of CheXpert and PadChest are the names of the labels (unverified).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -24,6 +24,7 @@ from offclip.data.readers import (
 from offclip.data.tables import mark
 from offclip.evaluation import Protocol
 from offclip.evaluation.published_protocol import ACCURACY, AUC, POOLED, PublishedSet
+from offclip.evaluation.zero_shot import negative_prompt, positive_prompt
 
 VIEWS = ("mean", "max", "frontal")
 """What a study's score is: mean or highest of its images, or mean of the frontal ones."""
@@ -104,6 +105,20 @@ class CorrectedSet:
     def prompts(self) -> list[str]:
         """Everything that has to be scored."""
         return list(dict.fromkeys([*self.asked.prompts, *Protocol(self.beside, []).prompts]))
+
+    def without(self, prompts: Collection[str]) -> "CorrectedSet":
+        """The same without these prompts, and without the classes that need one of them."""
+
+        def kept(phrases: Mapping[str, str]) -> dict[str, str]:
+            return {
+                name: phrase
+                for name, phrase in phrases.items()
+                if positive_prompt(phrase) not in prompts and negative_prompt(phrase) not in prompts
+            }
+
+        normal = [each for each in self.asked.normal_prompts if each not in prompts]
+        asked = replace(self.asked, phrases=kept(self.asked.phrases), normal_prompts=normal)
+        return replace(self, asked=asked, beside=kept(self.beside))
 
 
 def corrected_set(dataset: str, *, min_positives: int = 10) -> CorrectedSet:

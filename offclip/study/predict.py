@@ -11,7 +11,7 @@ import torch
 
 from offclip.data.image_format import image_format
 from offclip.data.pictures import read_grey
-from offclip.evaluation.zero_shot import check_batch_size, prompt_features, scores_of
+from offclip.evaluation.zero_shot import check_batch_size, check_words, prompt_features, scores_of
 from offclip.models.model import PairModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
@@ -102,6 +102,7 @@ def predict(
         batch_size: images at once.
     """
     check_batch_size(batch_size)
+    check_words(model, prompts)
     model.eval()
     texts = prompt_features(model, prompts)
     names: list[str] = []

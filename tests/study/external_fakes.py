@@ -94,10 +94,13 @@ class Oracle(PairModel):
         name: tells one from another, as weights do.
     """
 
-    def __init__(self, truth, known, *, name="oracle", size=SIZE, margin=0, grid=8, looks_at=None):
+    def __init__(
+        self, truth, known, *, name="oracle", size=SIZE, margin=0, grid=8, looks_at=None, unknown=()
+    ):
         super().__init__()
         self.truth, self.known, self.looks_at = truth, known, looks_at or (lambda image, p: 0)
         self.picture_size, self.margin, self.grid = size, margin, grid
+        self.unknown = unknown
         self.weight = nn.Parameter(torch.tensor(float(zlib.crc32(name.encode()))))
         self.tokenizer = SimpleNamespace(unk_token_id=0)
         self.prompts, self.encoded, self.seen = [], 0, 0
@@ -109,6 +112,9 @@ class Oracle(PairModel):
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
     text_length = 3
+
+    def unknown_words(self, text):
+        return [word for word in text.split() if word in self.unknown]
 
     def token_counts(self, texts):
         return [3] * len(texts)

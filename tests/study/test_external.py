@@ -270,3 +270,22 @@ def test_copies_of_a_set_keep_their_scores_side_by_side(tmp_path):
         seen.append(scorers[each].model.seen)
     assert folders[0] == folders[2] != folders[1] == folders[3]
     assert seen[2] == seen[0] > 0 and seen[3] == seen[1] > 0
+
+
+def test_prompts_with_an_unknown_word_have_no_number_and_are_counted(tmp_path):
+    whole = evaluated("vindr_cxr", tmp_path / "whole")
+    found = evaluated("vindr_cxr", tmp_path / "part", unknown=("pneumothorax", "acute"))
+    gone = set(values(whole, "")) - set(values(found, ""))
+    assert not [key for key in values(found, "") if "neumothorax" in key[2]]
+    assert {key[2] for key in gone} >= {"Pneumothorax"} and "macro" not in {k[2] for k in gone}
+    assert found.unknown["there is no pneumothorax"] == ["pneumothorax"]
+    known = [prompt for prompt in found.unknown if "pneumothorax" not in prompt]
+    assert all("acute" in prompt for prompt in known)
+    row = found.table.loc["prompts with an unknown word"]
+    assert row.tolist() == [len(found.unknown)] * 2
+    assert "prompts with an unknown word" not in whole.table.index
+    assert any(f"{len(found.unknown)} of " in note for note in found.notes)
+    classes = "classes in the mean"
+    assert found.table.loc[classes, "published"] == whole.table.loc[classes, "published"] - 1
+    with pytest.raises(ValueError, match="lacks a word of each of the .* prompts of vindr_cxr"):
+        evaluated("vindr_cxr", tmp_path / "none", unknown=("there",))

@@ -105,3 +105,24 @@ def test_a_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
     monkeypatch.setattr(os, "scandir", closed)  # root may list every folder
     with pytest.raises(PermissionError, match="deep"):
         image_files([folder])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("there is zorblax", "'zorblax'"),
+        ("there is no effusion and pneumoquux", "'and', 'pneumoquux'"),
+        ("effusion zorblax", "'zorblax'"),
+    ],
+)
+def test_a_word_that_the_model_does_not_know_is_an_error(prompt, words, tmp_path, capsys):
+    sizes = ModelConfig(image_size=64, image_widths=(8,), dim=8, heads=1, text_layers=1)
+    tokenizer = train_tokenizer(["there is effusion", "there is no effusion"] * 2)
+    save_model(tmp_path / "model", ImageTextModel.with_tokenizer(sizes, tokenizer))
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    command = ["predict", "--model", str(tmp_path / "model"), str(tmp_path / "a.png"), "--prompt"]
+    assert main([*command, "there is Effusion"]) == 0
+    capsys.readouterr()
+    assert main([*command, "there is effusion", "--prompt", prompt]) == 1
+    said = capsys.readouterr()
+    assert f"the model's vocabulary has no {words}, as in {prompt!r}" in said.err and not said.out

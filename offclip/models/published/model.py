@@ -154,3 +154,7 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each cleaned text before any is cut."""
         return super().token_counts([published_text(text) for text in texts])
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words of a text, as the published code cleans it, that the tokenizer does not know."""
+        return super().unknown_words(published_text(text))
