@@ -14,10 +14,10 @@ from typing import Any
 
 from offclip.files import path_inside
 
-BLOCK = 4096
-"""Bytes of one sample of a file."""
-SAMPLES = 8
-"""Samples of a file, from its first to its last byte; a file of up to so many is read whole."""
+WHOLE = 1 << 16
+"""Bytes up to which a file is read whole for its fingerprint."""
+BLOCK, SAMPLES = 4096, 3
+"""Bytes of one sample of a larger file, and how many are taken from its first to its last byte."""
 _PACKAGE = Path(__file__).parent
 
 
@@ -30,9 +30,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
 def file_fingerprint(path: str | Path) -> str:
     """Size, time of change and sampled bytes of a file, as hexadecimal digits.
 
-    A file of up to ``SAMPLES * BLOCK`` bytes is read whole. In a larger one a change that keeps
-    size, time and every sample goes unnoticed; the price of a second call over an archive of many
-    gigabytes stays a few reads a file.
+    A file of up to ``WHOLE`` bytes is read whole. In a larger one a change that keeps size, time
+    and every sample goes unnoticed: a second call over an archive of many gigabytes costs a few
+    small reads a file.
 
     Returns:
         "" where there is no plain file, or it cannot be read.
@@ -44,7 +44,7 @@ def file_fingerprint(path: str | Path) -> str:
             return ""
         digest = hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode())
         with path.open("rb", buffering=0) as file:
-            if state.st_size <= SAMPLES * BLOCK:
+            if state.st_size <= WHOLE:
                 digest.update(file.read())
             else:
                 last = state.st_size - BLOCK

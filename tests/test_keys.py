@@ -10,7 +10,7 @@ import pytest
 
 from offclip.keys import (
     BLOCK,
-    SAMPLES,
+    WHOLE,
     code_version,
     file_fingerprint,
     fingerprint_inside,
@@ -20,13 +20,13 @@ from offclip.keys import (
 PACKAGE = Path(__file__).resolve().parents[1] / "offclip"
 
 
-@pytest.mark.parametrize("size", [10, SAMPLES * BLOCK, 50 * BLOCK])
+@pytest.mark.parametrize("size", [10, WHOLE, 50 * BLOCK])
 def test_a_fingerprint_sees_size_time_and_bytes(tmp_path, size):
     path = tmp_path / "a"
     path.write_bytes(bytes(size))
     state, first = path.stat(), file_fingerprint(path)
     assert first == file_fingerprint(path) != ""
-    for place in (0, size // 2 if size <= SAMPLES * BLOCK else BLOCK // 2, size - 1):
+    for place in (0, size // 2 if size <= WHOLE else BLOCK // 2, size - 1):
         content = bytearray(size)
         content[place] = 1
         path.write_bytes(content)
