@@ -22,7 +22,7 @@ def model_for(tokens):
     config = ModelConfig(
         image_size=32, image_widths=(8, 16), dim=16, heads=2, text_layers=1, text_length=tokens
     )
-    tokenizer = train_tokenizer([LONG, LONGER], length=tokens)
+    tokenizer = train_tokenizer([LONG, LONGER] * 2, length=tokens)
     return ImageTextModel.with_tokenizer(config, tokenizer).eval()
 
 
