@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from offclip import keys
 from offclip.keys import (
     BLOCK,
     WHOLE,
@@ -17,6 +16,7 @@ from offclip.keys import (
     tree_fingerprint,
 )
 
+uncached = code_version.__wrapped__
 PACKAGE = Path(__file__).resolve().parents[1] / "offclip"
 
 
@@ -66,30 +66,20 @@ def test_a_tree_is_its_names_and_files(tmp_path):
     assert tree_fingerprint(tmp_path / "gone") == ""
 
 
-def versions(package, *modules):
-    """Versions as another copy of the package has them."""
-    code = f"from offclip.keys import code_version; print(*map(code_version, {modules!r}))"
-    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True,
-        cwd=package.parent,
-    )  # fmt: skip
-    return done.stdout.split()
-
-
-def test_a_version_follows_imports_and_ignores_comments(tmp_path):
+def test_a_version_follows_imports_and_ignores_comments(tmp_path, monkeypatch):
     package = tmp_path / "offclip"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     modules = ("offclip.study.run", "offclip.data.cache", "offclip.data.texts")
-    before = versions(package, *modules)
-    assert len(set(before)) == 3 and before == [code_version(each) for each in modules]
+    before = [code_version(each) for each in modules]
+    monkeypatch.setattr(keys, "_PACKAGE", package)
+    assert len(set(before)) == 3 and before == [uncached(each) for each in modules]
 
     def changed(name, old, new):
         path = package / name
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
-        after = versions(package, *modules)
+        after = [uncached(each) for each in modules]
         path.write_text(text)
         return [a != b for a, b in zip(after, before, strict=True)]
 

@@ -8,7 +8,7 @@ import pytest
 from offclip.data.pictures import Pictures
 from offclip.models import load_tokenizer, train_tokenizer
 from offclip.study import protocol, run, run_config
-from offclip.study.real import RealSet, cross_fit, folds_of
+from offclip.study.real import RealSet, cross_fit, cross_fit_key, folds_of
 from tests.study.conftest import SMALL, all_records
 
 
@@ -43,8 +43,7 @@ def test_patients_stay_together_and_normal_ones_are_spread(real):
 
 
 def test_every_image_is_scored_once_by_a_model_that_has_not_seen_it(real, tmp_path):
-    texts = [text for each in real.records["prompts"] for text in each]
-    tokenizer = train_tokenizer([*texts, *real.asked.prompts, *real.asked.prompts])
+    tokenizer = tokenizer_of(real)
     found = cross_fit(real, config(), tokenizer, tmp_path, folds=3)
     assert list(found.scores.index) == list(real.records["study_id"])
     assert list(found.scores.columns) == real.asked.prompts
@@ -57,25 +56,36 @@ def test_every_image_is_scored_once_by_a_model_that_has_not_seen_it(real, tmp_pa
     assert again.scores.equals(found.scores)
 
 
-def test_folds_of_other_input_are_not_used(real, tmp_path):
+def tokenizer_of(real, *more):
     texts = [text for each in real.records["prompts"] for text in each]
-    tokenizer = train_tokenizer([*texts, *real.asked.prompts, *real.asked.prompts])
+    return train_tokenizer([*texts, *real.asked.prompts, *real.asked.prompts, *more])
 
-    def scores(folder, real=real, folds=3, variant="offclip"):
-        return cross_fit(real, config(variant), tokenizer, folder, folds=folds).scores
 
-    first = scores(tmp_path / "kept")
-    pixels = 255 - real.pictures.pictures
-    others = {
-        "images": {"real": replace(real, pictures=Pictures(real.pictures.ids, pixels))},
-        "variant": {"variant": "infonce"},
-        "folds": {"folds": 4},
-    }
-    for name, other in others.items():
-        kept = scores(tmp_path / "kept", **other)
-        assert len(kept) == len(first) == 36 and not kept.equals(first), name
-        assert kept.equals(scores(tmp_path / name, **other)), name
-    assert scores(tmp_path / "kept").equals(first)
+def test_all_that_decides_the_folds_names_them(real):
+    pixels = real.pictures.pictures.copy()
+    pixels[0, 0, 0] ^= 1
+    pictures = Pictures(real.pictures.ids, pixels)
+    records = real.records.assign(is_normal=~real.records["is_normal"])
+    tokenizer = tokenizer_of(real)
+    keys = [
+        cross_fit_key(real, config(), tokenizer, folds=3),
+        cross_fit_key(real, config(), tokenizer, folds=4),
+        cross_fit_key(real, config("infonce"), tokenizer, folds=3),
+        cross_fit_key(real, config(steps=4), tokenizer, folds=3),
+        cross_fit_key(real, config(), tokenizer_of(real, "word", "word"), folds=3),
+        cross_fit_key(replace(real, pictures=pictures), config(), tokenizer, folds=3),
+        cross_fit_key(replace(real, records=records), config(), tokenizer, folds=3),
+        cross_fit_key(replace(real, boxed={}), config(), tokenizer, folds=3),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert cross_fit_key(real, config(), tokenizer_of(real), folds=3) == keys[0]
+
+
+def test_folds_of_another_number_do_not_mix(real, tmp_path):
+    tokenizer = tokenizer_of(real)
+    first = cross_fit(real, config(), tokenizer, tmp_path, folds=3).scores
+    other = cross_fit(real, config(), tokenizer, tmp_path, folds=4).scores
+    assert len(first) == len(other) == 36 and not first.equals(other)
 
 
 def test_a_phantom_run_can_be_the_start(real, material, tmp_path):
