@@ -72,7 +72,8 @@ def execute_all(
         name = notebook.stem
         label = f"[{number}/{len(notebooks)}] {name}"
         values = parameters.get(name, {})
-        mark = fingerprint(notebook, values, shared)
+        cells = cells_digest(notebook, values, shared)
+        mark = with_inputs(cells, notebook, values)
         place = private if reads_restricted(notebook, values) else out
         seconds = _finished(place, name, mark)
         if seconds is not None:
@@ -96,7 +97,7 @@ def execute_all(
             finally:
                 running.unlink(missing_ok=True)
             seconds = time.monotonic() - start
-            mark = fingerprint(notebook, values, shared)  # it may have made what it reads
+            mark = with_inputs(cells, notebook, values)  # it may have made what it reads
             write_json(_stamp(place, name), {"fingerprint": mark, "seconds": round(seconds, 1)})
             print(f"{label}: done in {seconds:.0f} s", flush=True)
             ran.append(name)
@@ -118,15 +119,20 @@ def shared_digest(root: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(notebook: Path, parameters: dict[str, Any], shared: str) -> str:
-    """Digest of a notebook's cells (outputs aside), parameters and inputs, and of ``shared``."""
+def cells_digest(notebook: Path, parameters: dict[str, Any], shared: str) -> str:
+    """Digest of a notebook's cells (outputs aside), its parameters and ``shared``."""
     cells = nbformat.read(notebook, as_version=4).cells
     content = [[cell.cell_type, cell.source, cell.metadata] for cell in cells]
+    text = json.dumps([content, parameters, shared], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def with_inputs(cells: str, notebook: Path, parameters: dict[str, Any]) -> str:
+    """Fingerprint of a run: its cells, and the files and folders that its parameters name."""
     inputs = {**parameters_of(nbformat.read(notebook, as_version=4)), **parameters}
     state = {name: input_fingerprint(notebook, value) for name, value in inputs.items()
              if name not in WRITTEN}  # fmt: skip
-    text = json.dumps([content, parameters, state, shared], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps([cells, state], sort_keys=True).encode()).hexdigest()
 
 
 def input_fingerprint(notebook: Path, value: Any) -> str:
@@ -135,7 +141,10 @@ def input_fingerprint(notebook: Path, value: Any) -> str:
     Of a folder of ours, what its mark lists counts. "" for a value that names nothing there.
     """
     path = notebook.parent / value if isinstance(value, str) and value else None
-    if path is None or not path.exists():
+    try:
+        if path is None or not path.exists():
+            return ""
+    except OSError:  # a text that no path can be
         return ""
     mark = read_mark(path) if path.is_dir() else None
     return tree_fingerprint(path, only=mark.owns if mark else None)

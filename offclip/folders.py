@@ -1,13 +1,14 @@
 """Folders of ours: a mark says what a folder is, and nothing else is written into or replaced.
 
 A command takes a folder that is new or empty, or one with its own mark: the same purpose, dataset
-and settings. Results that replace older ones are made next to them and take their place in one
-step, when they are whole; what fails, or is killed, changes nothing. What has no mark, and what the
-mark does not list, is never removed or overwritten.
+and settings. Results that replace older ones are made next to them and take their place when they
+are whole; what fails, or is killed, changes nothing. What has no mark, and what the mark does not
+list, is never removed or overwritten.
 
-The mark is ``offclip.json``. Whatever else begins with ``.offclip`` is ours as well: work that is
-not finished, and a lock. Every part that leaves a folder imports this; it imports
-``offclip.files``.
+The mark is ``offclip.json``. Work that is not finished, results that are about to take their place
+and a lock are ours as well (``.offclip.new``, ``.offclip.ready``, ``.offclip.lock``). Whoever reads
+results calls :func:`read_mark` or :func:`settled` first. Every part that leaves a folder imports
+this; it imports ``offclip.files``.
 """
 
 import dataclasses
@@ -30,7 +31,8 @@ from offclip.files import remove_parts, write_json
 MARK = "offclip.json"
 WORK = ".offclip.new"
 """Results on their way; they stay when a resumable command is stopped."""
-_READY, _LOCK, _HIDDEN = ".offclip.ready", ".offclip.lock", ".offclip"
+_READY, _LOCK = ".offclip.ready", ".offclip.lock"
+_HIDDEN = (WORK, _READY, _LOCK)
 _SHOWN = 3  # names of a message
 
 
@@ -96,6 +98,12 @@ def read_mark(folder: str | Path) -> Mark | None:
     return _read(folder / MARK)
 
 
+def settled(folder: str | Path) -> Path:
+    """The folder, its results in their place; for whoever reads a folder that may be of ours."""
+    _settle(Path(folder))
+    return Path(folder)
+
+
 def expect(folder: str | Path, purpose: str) -> Mark:
     """The mark of a folder of this purpose.
 
@@ -114,15 +122,23 @@ def expect(folder: str | Path, purpose: str) -> Mark:
     raise ValueError(f"{folder}: expected {purpose} with a mark of offclip ({MARK}), got {got}")
 
 
-def check(folder: str | Path, mark: Mark, *, force: bool = False) -> Mark | None:
+def check(folder: str | Path, mark: Mark, *, force: bool | None = None) -> Mark | None:
     """The mark of a folder, finished or not, that may hold what ``mark`` says; None for a free one.
+
+    Args:
+        folder: new, empty or of ours.
+        mark: what is to be written; what it leaves open is not compared.
+        force: whether another dataset and other settings are taken too; None: the command has no
+            such option.
 
     Raises:
         ValueError: the folder holds something else; names both, and the way out.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder for {mark.purpose}, got a file")
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+        raise ValueError(
+            f"{folder}: expected a folder for {mark.purpose}, got a file, or a link to nothing"
+        )
     found, state = read_mark(folder), ""
     if found is None:
         found, state = _read(folder / WORK / MARK), "unfinished "
@@ -140,8 +156,8 @@ def check(folder: str | Path, mark: Mark, *, force: bool = False) -> Mark | None
     if not force and (differences := found.differences(mark)):
         raise ValueError(
             f"{folder}: expected {mark.title}, got {state}{found.title}: "
-            f"{'; '.join(differences)}; give another folder, or --force to replace what offclip "
-            "made there"
+            f"{'; '.join(differences)}; give another folder"
+            + (", or --force to replace what offclip made there" if force is False else "")
         )
     return found
 
@@ -156,21 +172,39 @@ def claim(folder: str | Path, mark: Mark) -> None:
         OSError: it cannot be written.
     """
     folder = Path(folder)
-    if check(folder, mark, force=False) is None:
+    if check(folder, mark) is None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / MARK, _dump(mark))
 
 
 @contextmanager
+def claimed(folder: str | Path, mark: Mark) -> Iterator[None]:
+    """A claimed folder in which no other process is at work.
+
+    Raises:
+        ValueError: as :func:`claim`; or another process is at work in it.
+    """
+    claim(folder, mark)
+    with _locked(Path(folder)):
+        yield
+
+
+@contextmanager
 def replaced(
-    folder: str | Path, mark: Mark, *, force: bool = False, resume: bool = False
+    folder: str | Path,
+    mark: Mark,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    wait: bool = False,
 ) -> Iterator[Path]:
     """Yield an empty folder for new results; they take their place when the block succeeds.
 
+    From the moment that they are whole (one rename) they are the results: a process that dies while
+    they are moved leaves them to whoever opens the folder next, who finishes the step.
+
     What the mark of ``folder`` lists, and the new results do not have, is removed then; everything
-    else stays. A block that raises, or is killed, leaves ``folder`` as it was. A process that dies
-    while the results take their place leaves them whole, and whoever opens the folder next
-    (:func:`read_mark`) finishes the step.
+    else stays. A block that raises, or is killed, leaves ``folder`` as it was.
 
     Args:
         folder: of the results.
@@ -178,10 +212,11 @@ def replaced(
         force: also take the place of results of the same purpose with another dataset or other
             settings.
         resume: work that was stopped stays and is yielded again to the same mark.
+        wait: for another process that is at work in the folder.
 
     Raises:
-        ValueError: the folder holds something else, or a file that is not ours has the name of a
-            result; another process is at work in it.
+        ValueError: the folder holds something else, or what is not ours has the name of a result;
+            another process is at work in it, and ``wait`` is False.
         OSError: it cannot be written.
     """
     folder = Path(folder)
@@ -189,7 +224,7 @@ def replaced(
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _locked(folder):
+        with _locked(folder, wait=wait):
             check(folder, mark, force=force)
             before = _read(folder / MARK)
             _refuse_strangers(folder, mark.contents, before)
@@ -207,10 +242,11 @@ def replaced(
                 made = tuple(sorted(set(files) - {MARK}))
                 _refuse_strangers(folder, made, before)
             except BaseException:
-                if not resume:
+                if not resume or [each.name for each in work.iterdir()] == [MARK]:
                     shutil.rmtree(work, ignore_errors=True)
                 raise
             write_json(work / MARK, _dump(dataclasses.replace(mark, contents=made)))
+            shutil.rmtree(folder / _READY, ignore_errors=True)  # empty folders, all is moved
             work.rename(folder / _READY)
             _settle(folder)
     finally:
@@ -220,45 +256,68 @@ def replaced(
 
 
 def marked(folder: str | Path) -> list[tuple[Path, Mark]]:
-    """Folders of ours at and below a folder, the deepest first, with their marks."""
+    """Folders of ours at and below a folder, the deepest first, with their marks.
+
+    One that has no finished results has the mark of the unfinished ones.
+    """
     found = {path.parent for path in Path(folder).rglob(MARK)}
-    marks = [(each, read_mark(each)) for each in sorted(found, reverse=True)]
-    return [(each, mark) for each, mark in marks if mark is not None and each.name != WORK]
+    found = {each.parent if each.name in _HIDDEN else each for each in found}
+    marks = [(each, _any_mark(each)) for each in sorted(found, reverse=True)]
+    return [(each, mark) for each, mark in marks if mark is not None]
+
+
+def _any_mark(folder: Path) -> Mark | None:
+    mark, work = read_mark(folder), _read(folder / WORK / MARK)
+    if mark is None and work is not None:
+        return dataclasses.replace(work, purpose=f"unfinished {work.purpose}", contents=())
+    return mark
 
 
 def foreign(folder: str | Path, mark: Mark) -> list[str]:
     """Files in a folder of ours that are not ours, by their paths; those of deeper marks aside."""
     folder = Path(folder)
-    return sorted(
-        name
-        for path in folder.rglob("*")
-        if _is_file(path) and not _is_ours(name := path.relative_to(folder).as_posix(), mark)
-        and not any((each / MARK).exists() for each in path.parents if folder in each.parents)
-    )  # fmt: skip
+    names = (path.relative_to(folder).as_posix() for path in _own_files(folder))
+    return sorted(name for name in names if not _is_ours(name, mark))
 
 
 def remove(folder: str | Path) -> None:
     """Remove what the mark of a folder lists, unfinished work and the mark; all else stays.
 
+    Folders below it with a mark of their own stay as well.
+
     Raises:
-        ValueError: it has no mark.
+        ValueError: it has no mark, or another process is at work in it.
     """
     folder = Path(folder)
-    mark = read_mark(folder)
+    mark = _any_mark(folder)
     if mark is None:
         raise ValueError(f"{folder}: expected a folder with a mark of offclip, got none")
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if _is_file(path):
-            if _is_ours(path.relative_to(folder).as_posix(), mark):
+    with _locked(folder):
+        for path in _own_files(folder):
+            if _is_ours(path.relative_to(folder).as_posix(), mark) and path.name != _LOCK:
                 path.unlink()
-        elif not any(path.iterdir()):
-            path.rmdir()
+                _remove_empty(folder, path.parent)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
     with suppress(OSError):  # it holds something
         folder.rmdir()
 
 
+def _own_files(folder: Path) -> list[Path]:
+    """Files and links below a folder, without those of folders with a mark of their own."""
+    inner = [path.parent for path in folder.rglob(MARK)]
+    inner = [each for each in inner if each != folder and each.name not in _HIDDEN]
+    files = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return [path for path in files if not any(path.is_relative_to(each) for each in inner)]
+
+
 def _is_ours(name: str, mark: Mark) -> bool:
-    return name == MARK or name.startswith(_HIDDEN) or mark.owns(name)
+    first = name.split("/")[0]
+    return name == MARK or _is_hidden(first) or mark.owns(name)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether it is a lock, unfinished work, or what is left of a mark that was being written."""
+    return name in _HIDDEN or fnmatchcase(name, f".{MARK}.*.part")
 
 
 def separate(out: str | Path, name: str, **inputs: str | Path) -> None:
@@ -281,21 +340,28 @@ def separate(out: str | Path, name: str, **inputs: str | Path) -> None:
 
 
 def _refuse_strangers(folder: Path, names: Iterable[str], before: Mark | None) -> None:
-    """Refuse to overwrite a file that is not ours."""
+    """Refuse to overwrite a file that is not ours, and to write through a link."""
     for name in names:
-        if os.path.lexists(folder / name) and not (before and before.owns(name)):
+        path = folder / name
+        ours = before is not None and before.owns(name)
+        parents = [each for each in path.parents if folder in each.parents]
+        if (
+            (os.path.lexists(path) and not ours)
+            or (path.is_dir() and not path.is_symlink())
+            or any(each.is_symlink() or each.is_file() for each in parents)
+        ):
             raise ValueError(
-                f"{folder / name}: a result has this name, and the file is not one that offclip "
+                f"{path}: a result has this name, and what is there is not a file that offclip "
                 "made; move it, or give another folder"
             )
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the folder; the lock goes with the process, however it ends."""
     lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(blocking=wait)
     except Timeout as error:
         raise ValueError(
             f"{folder}: another process is at work here; wait for it, or give another folder"
@@ -308,20 +374,28 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _settle(folder: Path) -> None:
-    """Move whole results to their place; whatever was moved before is there already."""
+    """Move whole results to their place; whatever was moved before is there already.
+
+    Raises:
+        OSError: the results cannot be read or moved; they stay where they are.
+    """
     ready = folder / _READY
-    if not ready.is_dir():
+    new = _read(ready / MARK)
+    if new is None:
         return
-    new = _read(ready / MARK) or Mark("")  # without a mark all is moved already
     before = _read(folder / MARK)
-    for name in set(before.contents) - set(new.contents) if before and new.purpose else ():
+    for name in set(before.contents) - set(new.contents) if before else ():
         (folder / name).unlink(missing_ok=True)
         _remove_empty(folder, (folder / name).parent)
     for name in (*new.contents, MARK):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # moved before, or by another process
             (ready / name).replace(folder / name)
-    shutil.rmtree(ready, ignore_errors=True)
+    for path in sorted(ready.rglob("*"), reverse=True):
+        with suppress(OSError):
+            path.rmdir()
+    with suppress(OSError):
+        ready.rmdir()
 
 
 def _remove_empty(root: Path, folder: Path) -> None:
@@ -338,7 +412,7 @@ def _held(folder: Path) -> str:
     """Some names of what is in a folder; "" for none. Folders without any file do not count."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     names = [each.name for each in found if _is_file(each) or any(map(_is_file, each.rglob("*")))]
-    names = [name for name in names if not name.startswith(_HIDDEN)]
+    names = [name for name in names if not _is_hidden(name)]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
@@ -353,10 +427,16 @@ def _loaded(mark: Mark) -> Mark:
 
 
 def _read(path: Path) -> Mark | None:
-    """The mark in a file; None where there is none, or something else."""
+    """The mark in a file; None where there is none, or something else.
+
+    Raises:
+        OSError: a file is there, and cannot be read.
+    """
     try:
         return _parsed(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -6,7 +6,9 @@ Every part that keeps results imports this; it imports ``offclip.files``.
 import ast
 import hashlib
 import json
+import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ WHOLE = 1 << 16
 BLOCK, SAMPLES = 4096, 3
 """Bytes of one sample of a larger file, and how many are taken from its first to its last byte."""
 _PACKAGE = Path(__file__).parent
+_STARTED = time.time()
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -89,7 +92,8 @@ def code_version(module: str) -> str:
 
     Twelve hexadecimal digits of their syntax trees. Docstrings, comments and layout do not count:
     they change no result. What is imported by those modules counts as well, and what is imported
-    in the body of a function.
+    in the body of a function. Where a source was edited after this process began, it may run the
+    code of before: the version is then this process's alone, and nothing is kept for others.
 
     Args:
         module: full name, such as ``offclip.study.run``.
@@ -107,6 +111,8 @@ def code_version(module: str) -> str:
         if name in found or path is None:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        if path.stat().st_mtime > _STARTED:
+            found["edited meanwhile"] = f"{os.getpid()} {_STARTED}"
         waiting += _imports(tree)
         _drop_docstrings(tree)
         found[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from offclip.folders import (
     Mark,
     check,
     claim,
+    claimed,
     expect,
     foreign,
     marked,
@@ -24,6 +26,7 @@ from offclip.folders import (
     remove,
     replaced,
     separate,
+    settled,
 )
 
 OURS = Mark("results", "a_set", {"seed": 0})
@@ -98,8 +101,10 @@ def test_a_folder_without_our_mark_is_refused(tmp_path, force):
         with pytest.raises(ValueError, match="expected a folder with a mark"):
             remove(tmp_path)
         assert state(tmp_path) == before
-    with pytest.raises(ValueError, match="got a file"):
-        claim(tmp_path / "deep" / "mine.txt", OURS)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    for name in ("deep/mine.txt", "nowhere"):
+        with pytest.raises(ValueError, match="got a file, or a link to nothing"):
+            claim(tmp_path / name, OURS)
 
 
 def test_other_settings_need_force_and_another_purpose_is_always_refused(tmp_path):
@@ -108,7 +113,7 @@ def test_other_settings_need_force_and_another_purpose_is_always_refused(tmp_pat
     for other in (Mark("results", "b_set", {"seed": 0}), Mark("results", "a_set", {"seed": 1})):
         with pytest.raises(ValueError, match=r"now ('b_set'|1); give another folder, or --force"):
             make(tmp_path, other, a_txt="2")
-        with pytest.raises(ValueError, match="--force"):
+        with pytest.raises(ValueError, match="give another folder$"):
             claim(tmp_path, other)
     for force in (False, True):
         with pytest.raises(ValueError, match="expected a folder for models, got results of a_set"):
@@ -148,6 +153,86 @@ def test_stopped_work_is_continued_with_the_same_settings_alone(tmp_path):
     with replaced(tmp_path / "out", OURS, resume=True) as work:
         assert [path.name for path in work.iterdir()] == [MARK]
         (work / "a.txt").write_text("whole")
+
+
+def test_a_first_try_without_any_work_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="typo"), replaced(tmp_path / "o", OURS, resume=True):
+        raise ValueError("typo")
+    assert not (tmp_path / "o").exists()
+
+
+def test_what_stands_in_the_way_is_named_before_anything_is_moved(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for number, block in enumerate((
+        lambda folder: (folder / "deep" / "b.txt").mkdir(),
+        lambda folder: (folder / "deep").rmdir() or (folder / "deep").symlink_to("../elsewhere"),
+        lambda folder: (folder / "deep").rmdir() or (folder / "deep").write_text("mine"),
+    )):  # fmt: skip
+        folder = tmp_path / str(number)
+        make(folder, a_txt="1", deep__b_txt="1")
+        (folder / "deep" / "b.txt").unlink()
+        block(folder)
+        before = state(folder)
+        with pytest.raises(ValueError, match="is not a file that offclip made"):
+            make(folder, a_txt="2", deep__b_txt="2")
+        assert state(folder) == before
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_results_that_cannot_be_read_are_not_taken_for_moved(tmp_path, monkeypatch):
+    make(tmp_path, a_txt="old")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("offclip.folders._settle", stop_at_ready)
+        make(tmp_path, a_txt="new")
+
+    def no_handles(path, **_):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Too many open files"):
+        patch.setattr(Path, "read_text", no_handles)
+        read_mark(tmp_path)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert (settled(tmp_path) / "a.txt").read_text() == "new"
+
+
+def stop_at_ready(folder):
+    if (folder / ".offclip.ready").is_dir():
+        raise KeyboardInterrupt
+
+
+def test_unfinished_work_is_shown_and_can_be_removed(tmp_path):
+    with pytest.raises(OSError), replaced(tmp_path / "out", OURS, resume=True) as work:
+        (work / "a.txt").write_text("half")
+        raise OSError("full")
+    ((folder, mark),) = marked(tmp_path)
+    assert folder == tmp_path / "out" and mark.title.startswith("unfinished results of a_set")
+    remove(folder)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_deepest_mark_decides_and_empty_folders_of_others_stay(tmp_path):
+    claim(tmp_path / "outer", Mark("outer", contents=("*.txt",)))
+    claim(tmp_path / "outer" / "inner", Mark("inner", contents=("b.txt",)))
+    for name in ("a.txt", "inner/b.txt", "inner/notes.md", ".offclip.yaml"):
+        (tmp_path / "outer" / name).write_text("x")
+    (tmp_path / "outer" / ".git" / "refs").mkdir(parents=True)
+    os.mkfifo(tmp_path / "outer" / "pipe")
+    assert [folder.name for folder, _ in marked(tmp_path)] == ["inner", "outer"]
+    for folder, mark in marked(tmp_path):
+        assert not {"a.txt", "b.txt"} & set(foreign(folder, mark))
+        remove(folder)
+    assert set(state(tmp_path / "outer")) == {".offclip.yaml", "inner/notes.md"}
+    assert (tmp_path / "outer" / ".git" / "refs").is_dir() and (tmp_path / "outer/pipe").exists()
+    with pytest.raises(ValueError, match="without a mark of offclip that holds .offclip.yaml"):
+        claim(tmp_path / "outer", OURS)
+
+
+def test_nothing_is_removed_while_somebody_works(tmp_path):
+    make(tmp_path, a_txt="1")
+    for at_work in (replaced(tmp_path, OURS), claimed(tmp_path, OURS)):
+        with at_work, pytest.raises(ValueError, match="another process is at work"):
+            remove(tmp_path)
+        make(tmp_path, a_txt="1")
 
 
 def test_one_process_at_a_time(tmp_path):

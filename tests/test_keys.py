@@ -79,8 +79,10 @@ def test_a_version_follows_imports_and_ignores_comments(tmp_path, monkeypatch):
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
+        os.utime(path, (0, 0))  # edited before this process began
         after = [uncached(each) for each in modules]
         path.write_text(text)
+        os.utime(path, (0, 0))
         return [a != b for a, b in zip(after, before, strict=True)]
 
     comment = "\n# a comment\n\n\n"
@@ -93,6 +95,11 @@ def test_a_version_follows_imports_and_ignores_comments(tmp_path, monkeypatch):
     ]  # fmt: skip
     assert changed("losses/cross_entropy.py", " / 2", " / 3") == [True, False, False]
     assert changed("squares.py", "CROP = 256", "CROP = 255") == [True, True, False]
+    os.utime(package / "text" / "prompts.py")  # now: whoever imported it may run other code
+    assert [uncached(each) != old for each, old in zip(modules, before, strict=True)] == [
+        True, False, True,
+    ]  # fmt: skip
+    os.utime(package / "text" / "prompts.py", (0, 0))
     assert changed("text/prompts.py", "\nimport", "\nONE = 1\nimport") == [True, False, True]
 
 

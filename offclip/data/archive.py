@@ -38,7 +38,8 @@ from offclip.data.records import COLUMNS, read_records, write_record_parts
 from offclip.data.spread import Spread
 from offclip.data.texts import PART, text_parts, write_texts
 from offclip.files import atomic_path, check_folder, write_json
-from offclip.folders import Mark, check, replaced, separate
+from offclip.folders import Mark, check, replaced, separate, settled
+from offclip.keys import code_version
 from offclip.text import (
     FilterPolicy,
     NgramClassifier,
@@ -116,7 +117,7 @@ def curate_archive(
     reader_of(dataset)
     root, reports, out = Path(root), Path(reports or root), Path(out)
     for name, folder in (("root", root), ("reports", reports)):
-        check_folder(folder, name, f"the folder of your copy of {dataset}")
+        settled(check_folder(folder, name, f"the folder of your copy of {dataset}"))
         separate(out, "out", **{name: folder})
     settings = {name: str(path.resolve()) for name, path in (("root", root), ("reports", reports))}
     settings["classifier"] = str(Path(classifier).resolve()) if classifier else ""
@@ -169,7 +170,8 @@ def _curated(
         shutil.copyfile(root / INVENTED, out / INVENTED)
     shutil.rmtree(out / TEXTS, ignore_errors=True)
     counts = {**found, "sideways": sideways, **_counts(rows, made.splits)}
-    write_json(out / COUNTS, {"made_from": {"dataset": dataset, **settings}, **counts})
+    made_from = {"dataset": dataset, **settings, "code": code_version(__name__)}
+    write_json(out / COUNTS, {"made_from": made_from, **counts})
     return counts
 
 

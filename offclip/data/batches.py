@@ -51,7 +51,7 @@ class PhantomImages:
         key = f"{cases:08x}_{code_version('offclip.phantom.render')}"
         path = self.folder / f"draws_{self.size}_{key}_{number}.npy"
         if not path.exists():
-            claim(self.folder, Mark("rendered images", contents=("draws_*.npy",)))
+            claim(self.folder, Mark("rendered images", contents=("draws_*.npy", ".draws_*.part")))
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 np.save(file, self._render(number))
         return np.load(path, mmap_mode="r")

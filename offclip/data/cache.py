@@ -24,6 +24,7 @@ from offclip.data.parts import Part, cut, rows_before
 from offclip.data.pictures import read_grey
 from offclip.data.spread import Spread
 from offclip.files import atomic_path, path_inside
+from offclip.folders import settled
 from offclip.keys import code_version, fingerprint_inside
 from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
@@ -57,7 +58,7 @@ class ImageCache:
             FileNotFoundError: there is none, or it was not finished.
             ValueError: its two files do not belong together, or one is damaged.
         """
-        folder = Path(folder)
+        folder = settled(folder)
         for name in (PICTURES, IMAGES):
             if not (folder / name).is_file():
                 raise FileNotFoundError(

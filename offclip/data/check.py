@@ -22,6 +22,7 @@ from offclip.data.splits import SPLITS
 from offclip.data.spread import Spread
 from offclip.data.tables import find_file, read_table
 from offclip.files import check_folder, path_inside
+from offclip.folders import settled
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Endings of image files."""
@@ -84,7 +85,7 @@ def check(
     """
     if dataset not in READERS:
         raise ValueError(f"dataset: expected one of {', '.join(READERS)}; got {dataset!r}")
-    root = check_folder(root, "root", f"the folder of your copy of {dataset}")
+    root = settled(check_folder(root, "root", f"the folder of your copy of {dataset}"))
     manifest = load_manifest(dataset)
     rows, counts = READERS[dataset](root)
     images = _images(rows, root, quick, manifest.known_bad, spread)

@@ -105,7 +105,7 @@ def curate(
     if saved is not None:
         return saved
     mark = Mark(CURATED, DATASET, settings, (RECORDS, CLASSIFIER, COUNTS))
-    with replaced(out, mark, force=force) as new:
+    with replaced(out, mark, force=force, wait=True) as new:  # of a grid, all begin with this
         made = _curated(path, manifest, {"fingerprint": fingerprint, **settings})
         write_records(made.records, new / RECORDS)
         made.classifier.save(new / CLASSIFIER)

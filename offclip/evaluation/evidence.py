@@ -63,9 +63,18 @@ def write_evidence(path: str | Path, records: Iterable[Record]) -> Path:
     """Write records as a JSON list, floats rounded to 6 digits.
 
     Raises:
-        ValueError: a value is not finite, or the file is there and holds no records.
+        ValueError: a value is not finite, or the file is there and holds something else, or records
+            of other datasets alone.
     """
+    records = list(records)
     check_record(path)
+    before = set(read_evidence(path)["dataset"]) if Path(path).exists() else set()
+    datasets = {record.dataset for record in records}
+    if before and datasets and not before & datasets:
+        raise ValueError(
+            f"{path}: expected a file for records of {', '.join(sorted(datasets))}, got one with "
+            f"records of {', '.join(sorted(before))}; give another name"
+        )
     rows = []
     for record in records:
         if not math.isfinite(record.value):
@@ -120,6 +129,8 @@ def read_evidence(*paths: str | Path) -> pd.DataFrame:
             raise ValueError(
                 f"{path}: not JSON ({error}); write it again with its command"
             ) from error
+        if not isinstance(records, list):
+            raise ValueError(f"{path}: expected a list of records, got {type(records).__name__}")
         for record in records:
             if sorted(record) != sorted(fields):
                 odd = sorted(set(record) ^ set(fields))

@@ -14,11 +14,19 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from offclip.files import atomic_path, write_json, write_text
-from offclip.folders import Mark, replaced
+from offclip.folders import Mark, read_mark, replaced, settled
 from offclip.models.config import ModelConfig
 from offclip.models.model import ImageTextModel, PairModel
 from offclip.models.published import PublishedCARZero
 
+TOKENIZER_FILES = tuple(
+    f"tokenizer/{name}"
+    for name in (
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "vocab.txt", "vocab.json", "merges.txt",
+    )
+)  # fmt: skip
+"""What :func:`save_tokenizer` may write."""
 SAVED = "saved model"
 """Purpose of the folder, in its mark; see ``offclip.folders``."""
 
@@ -76,8 +84,8 @@ def save_model(
     """Write ``model.safetensors``, ``config.json`` and ``tokenizer/``; return the folder.
 
     Args:
-        folder: new or empty, or of an earlier call with this dataset and settings, whose files are
-            replaced in one step.
+        folder: new or empty, or of an earlier call with this dataset and these settings, whose
+            files are replaced.
         model: with its tokenizer.
         card: text of ``README.md``; "" for none.
         dataset: that it was trained on, for the folder's mark.
@@ -87,7 +95,13 @@ def save_model(
     Raises:
         ValueError: the model has no tokenizer, or the folder holds something else.
     """
-    mark = Mark(SAVED, dataset, dict(settings or {}), ("model.safetensors", "config.json"))
+    contents = ("model.safetensors", "config.json", "README.md", *TOKENIZER_FILES)
+    mark = Mark(SAVED, dataset, dict(settings or {}), contents)
+    if not (force or settings) and read_mark(folder) is not None:
+        raise ValueError(
+            f"{folder}: expected a new or empty folder for a model without settings that tell it "
+            "from others, got one with a saved model; give another folder, or force=True"
+        )
     with replaced(folder, mark, force=force) as work:
         save_tokenizer(work, model)
         save_weights(work / "model.safetensors", model)
@@ -103,7 +117,7 @@ def load_saved(folder: str | Path) -> PairModel:
     Raises:
         ValueError: it is neither.
     """
-    path = Path(folder) / "config.json"
+    path = settled(folder) / "config.json"
     if not path.is_file():
         raise ValueError(f"{folder}: expected a saved model, found no config.json")
     if '"fusion_feedforward"' in path.read_text(encoding="utf-8"):
@@ -118,7 +132,7 @@ def load_model(folder: str | Path) -> ImageTextModel:
     Raises:
         ValueError: nothing is there, or one of the parts is not of such a model.
     """
-    folder = Path(folder)
+    folder = settled(folder)
     if not (folder / "config.json").is_file() or not (folder / "tokenizer").is_dir():
         raise ValueError(
             f"{folder}: expected a saved model (config.json, model.safetensors, tokenizer/); "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from offclip.data.curation_folder import INVENTED
 from offclip.files import write_text
-from offclip.folders import Mark, check, replaced
+from offclip.folders import Mark, check, read_mark, replaced
 from offclip.phantom.render import SIZES
 from offclip.rehearsal import chestx_det10, chexpert, mimic, ms_cxr, nih, openi, padchest, vindr
 
@@ -73,7 +73,8 @@ def rehearse(
             f"from 0 on; got studies={studies}, size={size}, seed={seed}"
         )
     mark = Mark(SYNTHETIC, dataset, {"studies": studies, "seed": seed, "size": size})
-    if not force and check(root, mark) is not None:
+    check(root, mark, force=force)
+    if not force and read_mark(root) is not None:
         raise ValueError(
             f"{root}: expected an empty folder, or none, got a {mark.title}; give another one, or "
             "--force to write it again"

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offclip.evaluation import Record
-from offclip.folders import Mark, check
+from offclip.folders import Mark, check, expect
 from offclip.models import ImageTextModel, save_model
 from offclip.models.saved import SAVED
 from offclip.study.evidence import measure_run, run_records
 from offclip.study.material import DATASET, Material, protocol
 from offclip.study.run import Run, load_model
+from offclip.training import RUN
 
 SHOWN = {
     ("normal_auc", "mean"): "Normality AUC, mean of the prompts",
@@ -47,7 +48,7 @@ def export(run: Run, material: Material, folder: str | Path, *, force: bool = Fa
         run: finished.
         material: that it was trained on.
         folder: new or empty, or of an earlier export of this run.
-        force: also replace the export of another run.
+        force: also replace the export of another run, or of one that other code finished.
 
     Raises:
         ValueError: the folder holds something else; or the run is not one of the embedded default:
@@ -60,9 +61,7 @@ def export(run: Run, material: Material, folder: str | Path, *, force: bool = Fa
             f"export: the card is written for small models of {DATASET}, got {run.config.name!r} "
             f"on {material.dataset}; offclip.models.save_weights writes the weights alone"
         )
-    settings = {
-        "variant": run.config.name, "seed": run.config.train.seed, "config": run.about["config"],
-    }  # fmt: skip
+    settings = expect(run.folder, RUN).settings
     check(folder, Mark(SAVED, DATASET, settings), force=force)  # before anything is measured
     card = model_card(run, run_records(measure_run(run, material, "test")))
     return save_model(folder, model, card=card, dataset=DATASET, settings=settings, force=force)

@@ -12,7 +12,7 @@ import pandas as pd
 from offclip.evaluation import Record
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
 from offclip.files import check_folder
-from offclip.folders import Mark, claim, separate
+from offclip.folders import Mark, claim, separate, settled
 from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
 from offclip.study.external_cases import Cases, Options, cases_of, check_missing
@@ -128,7 +128,7 @@ def evaluate_published_set(
     options = options or Options()
     asked = corrected_set(dataset, min_positives=options.min_positives)
     rules = PUBLISHED.get(dataset)
-    check_folder(root, "root", f"the folder of your copy of {dataset}")
+    settled(check_folder(root, "root", f"the folder of your copy of {dataset}"))
     separate(folder, "scores", root=root)
     copy = _Copy(dataset, Path(root), Path(folder), options, report)
     cases = cases_of(dataset, root, options)

@@ -19,7 +19,7 @@ from offclip.data.spread import Spread
 from offclip.evaluation.picture_files import FilePictures, Square
 from offclip.evaluation.zero_shot import check_batch_size, prompt_features, scores_of
 from offclip.files import atomic_path, path_inside, remove_parts
-from offclip.folders import Mark, claim
+from offclip.folders import Mark, claimed
 from offclip.keys import code_version, fingerprint_inside
 from offclip.models import PairModel, PublishedCARZero
 from offclip.squares import published_square
@@ -141,7 +141,18 @@ def score_images(
             holds something else or the scores of another root.
     """
     root, folder, names = Path(root), Path(folder), list(names)
-    claim(folder, Mark(SCORED, settings={"root": str(root.resolve())}, contents=CONTENTS))
+    with claimed(folder, Mark(SCORED, settings={"root": str(root.resolve())}, contents=CONTENTS)):
+        return _scored(scorer, list(prompts), root, names, folder, report)
+
+
+def _scored(
+    scorer: Scorer,
+    prompts: list[str],
+    root: Path,
+    names: list[str],
+    folder: Path,
+    report: Callable[[str], None] | None,
+) -> Scored:
     if len(set(names)) != len(names):
         raise ValueError("names: expected each image once; the reader gives some of them twice")
     known = _current(_kept(folder, list(prompts)), root)
@@ -165,6 +176,11 @@ def score_images(
         known = _current(_kept(folder, list(prompts)), root)
         _finish(known, folder)
     found = known.loc[[name for name in names if name in known.index]]
+    if len(found) + len(refused) != len(names):
+        raise ValueError(
+            f"scores: expected {len(names)} images scored or refused, got {len(found)} and "
+            f"{len(refused)}; images change while they are read: run again"
+        )
     images = found[["width", "height"]].astype(int)
     minutes = float(found["seconds"].sum()) / 60
     return Scored(found[list(prompts)], images, refused, minutes)

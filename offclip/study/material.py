@@ -1,6 +1,8 @@
 """What a run works on: the curated records, their splits, texts and rendered images."""
 
 import hashlib
+import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +14,14 @@ import pandas as pd
 from offclip.data.batches import CachedImages, PhantomImages
 from offclip.data.cache import ImageCache
 from offclip.data.curate import curate
-from offclip.data.curation_folder import CURATED, RECORDS
+from offclip.data.curation_folder import COUNTS, CURATED, RECORDS
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import boxes_in_square
 from offclip.data.records import findings_of, read_records
 from offclip.data.splits import SPLITS
 from offclip.evaluation import Protocol
 from offclip.folders import read_mark
+from offclip.keys import code_version
 from offclip.phantom import RENDERING, render_many
 from offclip.text import FilterPolicy, filter_prompts
 
@@ -163,8 +166,23 @@ def material_of(data: str | Path, out: str | Path) -> Material:
     """
     mark = read_mark(data)
     if mark is not None and mark.purpose == CURATED and mark.dataset != DATASET:
+        _warn_of_other_code(Path(data))
         return CachedMaterial.read(data)
     return Material(curate(data).records, Path(out) / "draws")
+
+
+def _warn_of_other_code(folder: Path) -> None:
+    """Say so where the curation of an archive has changed since its records were made."""
+    try:
+        counts = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if counts["made_from"]["code"] != code_version("offclip.data.archive"):
+        warnings.warn(
+            f"{folder}: its records were curated by other code; run curate again with the same "
+            "arguments to renew them",
+            stacklevel=3,
+        )
 
 
 def check_split(split: str) -> None:

@@ -26,7 +26,7 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path
-from offclip.folders import Mark, claim
+from offclip.folders import Mark, claim, claimed
 from offclip.keys import code_version, config_hash
 from offclip.models import PairModel
 from offclip.study.material import training_texts
@@ -34,7 +34,7 @@ from offclip.study.run import Run, load_model
 from offclip.study.start import build_model, digest
 from offclip.study.variants import VARIANTS, RunConfig
 from offclip.text import FilterPolicy
-from offclip.training import train
+from offclip.training import FILES, RUN, train
 
 
 @dataclass(frozen=True)
@@ -110,20 +110,21 @@ def cross_fit(
     key = cross_fit_key(real, config, tokenizer, folds=folds, start=start)
     whole = Path(folder) / f"{config.variant}-{config.train.seed}-{key}"
     settings = {"variant": config.name, "seed": config.train.seed, "folds": folds, "key": key}
-    claim(whole, Mark("cross-fitted folds", contents=("fold_*/*",), settings=settings))
     parts = []
-    for k in range(folds):
-        here = whole / f"fold_{k}"
-        if not (here / "hits.parquet").exists():
-            rows = [np.flatnonzero(fold == k), np.flatnonzero(fold == (k + 1) % folds)]
-            rest = np.setdiff1d(np.arange(len(fold)), np.concatenate(rows))
-            model = _fit(real, rest, rows[1], config, tokenizer, here, start, report)
-            scores, hits = scored(_part(real, rows[0]), model)
-            for name, table in (("scores", scores), ("hits", hits)):
-                with atomic_path(here / f"{name}.parquet") as temporary:
-                    table.to_parquet(temporary)
-        scores, hits = (pd.read_parquet(here / f"{name}.parquet") for name in ("scores", "hits"))
-        parts.append(((scores - scores.mean()) / scores.std(), hits))
+    with claimed(whole, Mark("cross-fitted folds", settings=settings)):
+        for k in range(folds):
+            here = whole / f"fold_{k}"
+            claim(here, Mark(RUN, contents=(*FILES, "scores.parquet", "hits.parquet")))
+            if not (here / "hits.parquet").exists():
+                rows = [np.flatnonzero(fold == k), np.flatnonzero(fold == (k + 1) % folds)]
+                rest = np.setdiff1d(np.arange(len(fold)), np.concatenate(rows))
+                model = _fit(real, rest, rows[1], config, tokenizer, here, start, report)
+                scores, hits = scored(_part(real, rows[0]), model)
+                for name, table in (("scores", scores), ("hits", hits)):
+                    with atomic_path(here / f"{name}.parquet") as temporary:
+                        table.to_parquet(temporary)
+            scores, hits = (pd.read_parquet(here / f"{n}.parquet") for n in ("scores", "hits"))
+            parts.append(((scores - scores.mean()) / scores.std(), hits))
     scores, hits = (pd.concat(each) for each in zip(*parts, strict=True))
     return CrossFitted(scores.loc[real.records["study_id"]], hits.reset_index(drop=True))
 

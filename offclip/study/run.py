@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,9 +28,10 @@ from offclip.evaluation import (
 from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
-from offclip.folders import Mark, claim
+from offclip.folders import Mark, claimed
 from offclip.keys import code_version, config_hash
 from offclip.models import PairModel, load_weights, save_tokenizer
+from offclip.models.saved import TOKENIZER_FILES
 from offclip.study.material import Material, training_texts
 from offclip.study.start import digest, new_model, trained_model
 from offclip.study.variants import VARIANTS, RunConfig
@@ -39,7 +41,13 @@ from offclip.training.distributed import process_state
 from offclip.training.watch import Watch
 
 SPLITS = ("validation", "test")
-_FILES = (*FILES, "scores_*.parquet", "pointing.parquet", "run.json", "tokenizer/*")
+_FILES = (
+    *FILES,
+    *(f"scores_{split}.parquet" for split in SPLITS),
+    *TOKENIZER_FILES,
+    "pointing.parquet",
+    "run.json",
+)
 
 
 @dataclass(frozen=True)
@@ -106,14 +114,14 @@ def run_folder(out: str | Path, config: RunConfig, material: Material) -> Path:
     return Path(out) / f"{name}-{run_hash(config, material)}-{run_version(material)}"
 
 
-def _claim(folder: Path, config: RunConfig, material: Material) -> None:
+def _mark(config: RunConfig, material: Material) -> Mark:
     settings = {
         "variant": config.name,
         "seed": config.train.seed,
         "config": run_hash(config, material),
         "version": run_version(material),
     }
-    claim(folder, Mark(RUN, material.dataset, settings, _FILES))
+    return Mark(RUN, material.dataset, settings, _FILES)
 
 
 def of_other_code(folder: Path) -> list[str]:
@@ -148,22 +156,23 @@ def run(
     processes all of them train, and the first one scores.
 
     Raises:
-        ValueError: the folder of the run holds something else.
+        ValueError: the folder of the run holds something else, or another process is at work in it.
     """
     done = finished_run(out, config, material)
     if done:
         return done
     started = time.perf_counter()
     folder, asked = run_folder(out, config, material), material.asked
-    with process_state().main_process_first():
-        _claim(folder, config, material)
-    if report and process_state().is_main_process and (others := of_other_code(folder)):
-        report(f"{others[-1]} was finished by other code or for other prompts; training again")
-    trained = _trained(config, material, folder, asked, report, watch)
-    processes = process_state()
-    if processes.is_main_process:
-        _score(config, material, folder, asked, trained, started)
-    processes.wait_for_everyone()
+    processes, mark = process_state(), _mark(config, material)
+    with ExitStack() as held:
+        if processes.is_main_process:
+            held.enter_context(claimed(folder, mark))
+        if report and processes.is_main_process and (others := of_other_code(folder)):
+            report(f"{others[-1]} was finished by other code or for other prompts; training again")
+        trained = _trained(config, material, folder, asked, report, watch)
+        if processes.is_main_process:
+            _score(config, material, folder, asked, trained, started)
+        processes.wait_for_everyone()
     done = finished_run(out, config, material)
     if done is None:
         raise FileNotFoundError(

@@ -27,7 +27,7 @@ from offclip.files import remove_parts, write_json
 from offclip.folders import Mark, claim
 from offclip.models import PairModel, load_weights, save_weights
 from offclip.models.heads import CosineHead
-from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
+from offclip.training.checkpoint import LAST, PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
 from offclip.training.faults import memory_advice, stop_not_finite
@@ -45,9 +45,10 @@ FILES = (
     "config.json",
     "log.jsonl",
     "best.safetensors",
-    "*.pt",
+    LAST,
+    PREVIOUS,
     "not_finite_*.json",
-    "tensorboard/*",
+    "tensorboard/events.*",
 )
 """What training writes into it."""
 NO_TERMS = ("gradient_norm", "seconds")  # of what is noted of a step
