@@ -74,11 +74,13 @@ class Objective(nn.Module):
         terms = objective(self.config, scores, gathered(is_normal))
         if cosines is None:
             return terms
-        penalty = self._tier(cosines, attention_mask.bool())
+        penalty = self._tier(cosines, read.words)
         return {**terms, "total": terms["total"] + penalty, "tier": penalty}
 
-    def _tier(self, cosines: Tensor, mask: Tensor) -> Tensor:
+    def _tier(self, cosines: Tensor, mask: Tensor | None) -> Tensor:
         """TIER's penalty, already weighted; its first mean is over the words of all processes."""
+        if mask is None:
+            mask = torch.ones(cosines.shape[:2], dtype=torch.bool, device=cosines.device)
         words = gathered(mask.sum()[None])
         share = len(words) * int(mask.sum()) / int(words.sum())
         penalty = tier_penalty(
