@@ -196,7 +196,7 @@ def _score(
     about = {
         "config": run_hash(config, material),
         "commit": commit_of_code(),
-        "device": device_name(),
+        "device": device_name(next(model.parameters()).device),
         "minutes": max(result.seconds, scoring) / 60,
         "best": result.best,
         "texts": texts,

@@ -163,7 +163,7 @@ def train(
         progress.step += 1
         progress.since.append({**terms, "seconds": time.perf_counter() - begun})
         validates = progress.step % config.validate_every == 0 or progress.step == config.steps
-        facts = _facts(progress, config, rate)
+        facts = _facts(progress, config, rate, accelerator.device)
         if watch and first:
             watch(progress.step, facts)
         if validates:
@@ -253,7 +253,9 @@ def _step(
     return facts
 
 
-def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, float]:
+def _facts(
+    progress: Progress, config: TrainConfig, rate: float, device: torch.device
+) -> dict[str, float]:
     """What :data:`Watch` gets after a step."""
     latest = progress.since[-1]
     losses = {f"loss_{name}": value for name, value in latest.items() if name not in NO_TERMS}
@@ -263,7 +265,7 @@ def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, fl
         "gradient_norm": latest["gradient_norm"],
         "learning_rate": rate,
         "studies_per_second": config.batch_size * config.accumulate / pace,
-        "memory_gib": memory_gib(),
+        "memory_gib": memory_gib(device),
         "seconds_left": pace * (config.steps - progress.step),
     }
 

@@ -17,6 +17,7 @@ from offclip.training import (
     tensorboard,
     train,
 )
+from offclip.training.watch import memory_gib, process_gib
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)
 CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3, select="accuracy")
@@ -276,6 +277,25 @@ def test_the_parts_of_a_step_are_timed_and_leave_no_gradient():
     assert list(costs) == ["image tower", "text tower", "head", "loss", "backward"]
     assert min(costs.values()) > 0
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_parts_of_a_step_are_timed_in_the_precision_of_the_run(monkeypatch):
+    batch, model, seen = dict(next(batches(0))), new_model(), []
+    batch.pop("ids")
+    head = model.head.forward
+    monkeypatch.setattr(
+        model.head, "forward", lambda *sides: seen.append(sides[1].pooled.dtype) or head(*sides)
+    )
+    for precision in ("float32", "bfloat16"):
+        step_costs(model, batch, dataclasses.replace(CONFIG, precision=precision), repeats=1)
+    assert seen == 2 * [torch.float32] + 2 * [torch.bfloat16]
+
+
+def test_the_memory_is_that_of_the_device_in_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: 2**31)
+    assert 0 < memory_gib("cpu") == process_gib()
+    assert memory_gib(torch.device("cuda:1")) == 2
 
 
 def test_bar_and_curves(tmp_path, capfd):
