@@ -27,6 +27,7 @@ from offclip.files import remove_parts, write_json
 from offclip.folders import Mark, claim
 from offclip.models import PairModel, load_weights, save_weights
 from offclip.models.heads import CosineHead
+from offclip.scores import use_exact_float32
 from offclip.training.checkpoint import PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
@@ -102,8 +103,9 @@ def train(
     """Train ``model``; keep the checkpoint that validation finds best.
 
     Interrupted runs go on from the last checkpoint when called again with the same folder and
-    configuration, to the same weights; a finished run is loaded, not repeated. On return ``model``
-    holds the best weights.
+    configuration, to the same weights: bit for bit on a CPU, and on a GPU up to the order in which
+    its kernels add. A finished run is loaded, not repeated. On return ``model`` holds the best
+    weights. Float32 is exact on GPUs too, see :func:`offclip.scores.use_exact_float32`.
 
     Started by ``accelerate launch`` or ``torchrun``, every process calls this with the same
     arguments. Each takes its part of every batch, and the loss is that of the whole batch. The
@@ -129,6 +131,7 @@ def train(
         MemoryError: the memory is too small; the message says what to lower.
     """
     process_state()
+    use_exact_float32()
     accelerator = Accelerator()
     _check_share(config, accelerator)
     folder, first = Path(folder), accelerator.is_main_process

@@ -9,6 +9,7 @@ import torch
 
 from offclip.losses import info_nce, tier_penalty
 from offclip.models import ImageTextModel, ModelConfig, load_weights
+from offclip.scores import tensor_float32
 from offclip.training import (
     TrainConfig,
     learning_rate,
@@ -253,6 +254,15 @@ def test_lower_precision_learns_too(tmp_path):
     result = train(model, batches, validate, config, tmp_path)
     assert result.best["accuracy"] >= 0.75
     assert next(model.parameters()).dtype == torch.float32
+
+
+def test_float32_is_float32_in_products_and_in_convolutions(tmp_path):
+    """PyTorch's defaults differ: TensorFloat-32 in cuDNN, not in matrix products."""
+    for backend in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        backend.allow_tf32 = True
+    assert tensor_float32() == {"matmul": True, "cudnn": True}
+    train(new_model(), batches, validate, CONFIG, tmp_path)
+    assert tensor_float32() == {"matmul": False, "cudnn": False}
 
 
 def test_a_watch_sees_every_step_and_every_validation(tmp_path):
