@@ -4,6 +4,7 @@ Built from ``transformers`` configurations and trained from scratch.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,8 +32,9 @@ class Features:
 
     def split(self, size: int) -> list["Features"]:
         """Features of so many inputs at a time."""
+        fields: list[Any] = list(vars(self).values())
         return [
-            Features(*(v if v is None else v[i : i + size] for v in vars(self).values()))
+            Features(*(field if field is None else field[i : i + size] for field in fields))
             for i in range(0, len(self.pooled), size)
         ]
 

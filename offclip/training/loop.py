@@ -234,26 +234,35 @@ def _step(
     module.train()
     optimizer.zero_grad(set_to_none=True)
     path = folder / f"not_finite_{accelerator.process_index}.json"
-    found, studies = [], []
+    terms: list[dict[str, Tensor]] = []
+    studies: list[list[object]] = []
     for number in range(config.accumulate):
         batch = dict(next(stream))
-        ids = batch.pop("ids")
-        studies += list(ids)
+        studies.append(list(batch.pop("ids")))
         last = number == config.accumulate - 1
         with nullcontext() if last else accelerator.no_sync(module), memory_advice(config):
-            terms = module(**batch)
-            values = {name: term.item() for name, term in terms.items()}
-            if not isfinite(values["total"]):
-                stop_not_finite("loss", values["total"], values, ids, step, config, path)
-            accelerator.backward(terms["total"] / config.accumulate)
-        found.append(values)
-    norm = float(accelerator.clip_grad_norm_(module.parameters(), config.clip_norm))
-    terms = {name: fmean(values[name] for values in found) for name in found[0]}
-    facts = {**terms, "gradient_norm": norm}
-    if not isfinite(norm):
-        stop_not_finite("gradient norm", norm, facts, studies, step, config, path)
+            losses = module(**batch)
+            accelerator.backward(losses["total"] / config.accumulate)
+        terms.append({name: term.detach() for name, term in losses.items()})
+    norm = accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
+    values, gradient_norm = _read(terms, norm)
+    for each, ids in zip(values, studies, strict=True):
+        if not isfinite(each["total"]):
+            stop_not_finite("loss", each["total"], each, ids, step, config, path)
+    facts = {name: fmean(each[name] for each in values) for name in values[0]}
+    facts["gradient_norm"] = gradient_norm
+    if not isfinite(gradient_norm):
+        every = [study for ids in studies for study in ids]
+        stop_not_finite("gradient norm", gradient_norm, facts, every, step, config, path)
     optimizer.step()
     return facts
+
+
+def _read(terms: list[dict[str, Tensor]], norm: Tensor) -> tuple[list[dict[str, float]], float]:
+    """Terms of each batch and the gradient norm as numbers: the one wait for the device a step."""
+    *values, last = torch.stack([*(t for each in terms for t in each.values()), norm]).tolist()
+    left = iter(values)
+    return [{name: next(left) for name in each} for each in terms], last
 
 
 def _facts(

@@ -87,8 +87,9 @@ class Objective(nn.Module):
         """TIER's penalty, already weighted; its first mean is over the words of all processes."""
         if mask is None:
             mask = torch.ones(cosines.shape[:2], dtype=torch.bool, device=cosines.device)
-        words = gathered(mask.sum()[None])
-        share = len(words) * int(mask.sum()) / int(words.sum())
+        count = mask.sum()[None]
+        own, *every = torch.cat([count, gathered(count)]).tolist()  # waits for the device once
+        share = len(every) * own / sum(every)
         penalty = tier_penalty(
             cosines,
             words_weight=self.config.tier_words * share,

@@ -19,6 +19,7 @@ from offclip.training import (
     train,
 )
 from offclip.training.watch import memory_gib, process_gib
+from tests.reads import Reads
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)
 CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3, select="accuracy")
@@ -178,6 +179,23 @@ def test_the_gradient_norm_is_logged(tmp_path):
         [(a + b) / 2 for a, b in zip(norms[::2], norms[1::2], strict=True)]
     )
     assert "loss_gradient_norm" not in result.log[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"loss": "infonce", "accumulate": 2}, []),
+        ({"loss": "offdiag_bce"}, []),
+        ({"loss": "offdiag_soft", "balance": "classes"}, []),
+        ({"loss": "offclip"}, 2 * [("nonzero", "offclip.py")]),
+    ],
+)
+def test_a_step_waits_for_the_device_once(settings, expected, tmp_path):
+    """Terms and norm are read together by ``tolist``, which a CPU does without a dispatch."""
+    config = dataclasses.replace(CONFIG, steps=1, validate_every=1, **settings)
+    with Reads() as reads:
+        train(new_model(), batches, lambda _: {"accuracy": 1.0}, config, tmp_path)
+    assert reads.found == expected
 
 
 @pytest.mark.parametrize(
