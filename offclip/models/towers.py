@@ -32,10 +32,13 @@ class Features:
 
     def split(self, size: int) -> list["Features"]:
         """Features of so many inputs at a time."""
-        fields: list[Any] = list(vars(self).values())
+
+        def part(field: Tensor | None, start: int) -> Any:
+            return None if field is None else field[start : start + size]
+
         return [
-            Features(*(field if field is None else field[i : i + size] for field in fields))
-            for i in range(0, len(self.pooled), size)
+            Features(*(part(field, start) for field in vars(self).values()))
+            for start in range(0, len(self.pooled), size)
         ]
 
 
