@@ -9,9 +9,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
@@ -66,7 +67,7 @@ class Batches(Protocol):
         """Batches of an epoch from number ``start`` on.
 
         Mappings with ``images``, ``input_ids``, ``attention_mask``, ``is_normal`` and ``ids``
-        (named in errors).
+        (named in errors). Iterated in a thread, one batch ahead: no global random numbers.
         """
         ...
 
@@ -150,7 +151,8 @@ def train(
     parts = {"model": model, "optimizer": optimizer} | ({"average": average} if average else {})
     progress = resume(folder, parts)
     accelerator.wait_for_everyone()
-    stream = _stream(batches, progress.step * config.accumulate, accelerator, prepare)
+    done, every = (steps * config.accumulate for steps in (progress.step, config.steps))
+    stream = _stream(batches, done, every, accelerator, prepare)
     started = time.perf_counter() - progress.seconds
     judged = model if average is None else cast(PairModel, average.module)
     while progress.step < config.steps:
@@ -200,22 +202,45 @@ def _check_share(config: TrainConfig, accelerator: Accelerator) -> None:
 
 
 def _stream(
-    batches: Batches, skip: int, accelerator: Accelerator, prepare: Prepare | None
+    batches: Batches, start: int, stop: int, accelerator: Accelerator, prepare: Prepare | None
 ) -> Iterator[Batch]:
-    """This process's part of batch ``skip`` and all later ones, on its device, prepared."""
+    """This process's part of batches ``start`` to ``stop``, on its device, prepared.
+
+    ``prepare`` runs in the step, with its random numbers; the batch is fetched during the step
+    before.
+    """
     if len(batches) == 0:
         raise ValueError("batches: an epoch gave no batch; there are fewer studies than batch_size")
+    device, pinned = accelerator.device, accelerator.device.type == "cuda"
+    for batch in _ahead(islice(_parts(batches, start, accelerator, pinned), stop - start)):
+        part = {
+            name: v.to(device, non_blocking=pinned) if isinstance(v, Tensor) else v
+            for name, v in batch.items()
+        }
+        yield {**part, "images": prepare(part["images"])} if prepare else part
+
+
+def _parts(batches: Batches, start: int, accelerator: Accelerator, pinned: bool) -> Iterator[Batch]:
+    """This process's part of batch ``start`` and all later ones, in memory of the CPU."""
     rank, of = accelerator.process_index, accelerator.num_processes
-    for epoch in count(skip // len(batches)):
-        start = skip % len(batches) if epoch == skip // len(batches) else 0
-        for batch in batches(epoch, start):
+    for epoch in count(start // len(batches)):
+        first = start % len(batches) if epoch == start // len(batches) else 0
+        for batch in batches(epoch, first):
             size = len(batch["ids"]) // of
             own = slice(rank * size, (rank + 1) * size)
-            part = {
-                name: v[own].to(accelerator.device) if isinstance(v, Tensor) else v[own]
+            yield {
+                name: v[own].pin_memory() if pinned and isinstance(v, Tensor) else v[own]
                 for name, v in batch.items()
             }
-            yield {**part, "images": prepare(part["images"])} if prepare else part
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, each fetched by a thread while the one before it is in use."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        fetched = thread.submit(next, batches, None)
+        while (batch := fetched.result()) is not None:
+            fetched = thread.submit(next, batches, None)
+            yield batch
 
 
 def _step(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from itertools import islice
 
 import pytest
@@ -118,6 +119,25 @@ def test_interrupted_run_ends_with_the_same_weights(tmp_path):
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert [entry["step"] for entry in result.log] == [2, 4, 6, 8]
+
+
+def test_the_next_batch_is_fetched_during_a_step_and_none_after_the_last(tmp_path, monkeypatch):
+    """The first step waits until the second batch has been fetched."""
+    fetched, second, model = [], threading.Event(), new_model()
+
+    class Watched(Kinds):
+        def __call__(self, epoch, start=0):
+            for batch in super().__call__(epoch, start):
+                fetched.append(threading.current_thread())
+                if len(fetched) == 2:
+                    second.set()
+                yield batch
+
+    encode = model.encode_images
+    monkeypatch.setattr(model, "encode_images", lambda x: encode(x) if second.wait(30) else None)
+    config = dataclasses.replace(CONFIG, steps=3, accumulate=2, validate_every=3)
+    train(model, Watched(), lambda _: {"accuracy": 1.0}, config, tmp_path)
+    assert len(fetched) == 6 and threading.main_thread() not in fetched
 
 
 def test_finished_run_is_not_repeated(tmp_path):
