@@ -164,8 +164,8 @@ def main() -> None:
     base = Record(
         dataset="random", split="train", variant="ours", prompting=None, head="cross_attention",
         metric="", detail="", seed=0, value=0.0, unit="", interval=None, interval_method=None, n=0,
-        config=config_hash({"precision": options.precision}), commit=commit, device=device_name(),
-        minutes=0.0,
+        config=config_hash({"precision": options.precision}), commit=commit,
+        device=device_name(device), minutes=0.0,
     )  # fmt: skip
     records: list[Record] = []
 
@@ -193,7 +193,7 @@ def main() -> None:
             median, about["variant"] = statistics.median(taken), name
             bounds = {"interval": (min(taken), max(taken)), "interval_method": "rounds"}
             note("step", median, "s", **about, **bounds)
-            note("peak_memory", memory_gib(), "GiB", **about)
+            note("peak_memory", memory_gib(device), "GiB", **about)
             if name == "ours":
                 note("share_of_multiplication_rate", floor / median, "", **about)
     if options.largest:

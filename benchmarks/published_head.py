@@ -289,7 +289,7 @@ def records(
                 unit=unit, interval=interval,
                 interval_method=None if interval is None else "smallest and largest of the rounds",
                 n=case["n"], config=config_hash({"size": setting.size}), commit=commit,
-                device=device_name(), minutes=minutes,
+                device=device_name(setting.device), minutes=minutes,
             )
             for metric, value, unit, interval in rows
         ]  # fmt: skip

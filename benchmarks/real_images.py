@@ -48,6 +48,7 @@ from offclip.models import load_tokenizer
 from offclip.study import Material, Run, load_model, run_config
 from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
 from offclip.study.shortcuts import normality_shortcuts, pointing_shortcut
+from offclip.training.distributed import process_state
 
 VARIANTS = ("infonce", "infonce+filter", "offclip")
 BOXED = {"Lung Opacity": "opacity", "Pneumonia": "pneumonia"}
@@ -282,7 +283,7 @@ def _record(
         head="cross_attention", metric=key[0], detail=key[1], seed=seed,
         value=value.value if isinstance(value, Interval) else value, unit="", interval=bounds,
         interval_method=method, n=n, config=config_hash(SETTINGS), commit=commit_of_code(),
-        device=device_name(), minutes=minutes,
+        device=device_name(process_state().device), minutes=minutes,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ remove``.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,16 +15,27 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; an expected error is a line on stderr and 1."""
+    """Run one command and return its exit code; an expected error is a line on stderr and 1.
+
+    One of several processes that were started together does not return from an error, but ends.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.call(options) or 0)
-    except (ValueError, OSError, ArithmeticError, KeyError, RuntimeError) as error:
+    except (ValueError, OSError, ArithmeticError, KeyError, RuntimeError, MemoryError) as error:
         print(f"offclip {options.command}: {error}", file=sys.stderr)
-        return 1
+        return _failed(1)
     except KeyboardInterrupt:
         print(f"offclip {options.command}: interrupted; what is finished stays", file=sys.stderr)
-        return INTERRUPTED
+        return _failed(INTERRUPTED)
+
+
+def _failed(code: int) -> int:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from offclip.training.distributed import hard_exit
+
+        hard_exit(code)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,9 +1,10 @@
-"""The score matrices that heads return and losses take, and the precision of both.
+"""The score matrices that heads return and losses take, and the precision of all computing.
 
 Stands between ``models`` and ``losses`` so that neither imports the other.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -38,3 +39,21 @@ def full_precision(values: Tensor) -> Tensor:
 def no_autocast(like: Tensor) -> torch.autocast:
     """Inside, products on the device of ``like`` keep the dtype of their factors."""
     return torch.autocast(like.device.type, enabled=False)
+
+
+_TF32: dict[str, Any] = {"matmul": torch.backends.cuda.matmul, "cudnn": torch.backends.cudnn}
+
+
+def use_exact_float32() -> None:
+    """Switch TensorFloat-32 off on GPUs, in matrix products and convolutions alike.
+
+    PyTorch's defaults are off for the first and on for the second, where 10 of the 23 bits of a
+    float32 then count.
+    """
+    for backend in _TF32.values():
+        backend.allow_tf32 = False
+
+
+def tensor_float32() -> dict[str, bool]:
+    """Where GPUs may cut float32 to TensorFloat-32."""
+    return {name: backend.allow_tf32 for name, backend in _TF32.items()}

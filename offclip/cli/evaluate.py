@@ -77,6 +77,7 @@ def _evaluate_set(options: argparse.Namespace) -> None:
     from offclip.data.manifests import load_manifest
     from offclip.data.spread import spread
     from offclip.evaluation import check_record, write_evidence
+    from offclip.scores import use_exact_float32
     from offclip.study.external import evaluate_published_set
     from offclip.study.external_cases import Options
     from offclip.study.external_scores import Scorer
@@ -95,6 +96,7 @@ def _evaluate_set(options: argparse.Namespace) -> None:
     )
     model, square = scorer(options)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
+    use_exact_float32()
     with spread(options.jobs, options.scheduler) as shared:
         found = evaluate_published_set(
             options.dataset,

@@ -157,8 +157,8 @@ def _git(folder: Path, *arguments: str) -> str:
     return result.stdout.strip()
 
 
-def device_name() -> str:
-    """The GPU's name, or the CPU's architecture with the threads in use."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def device_name(device: torch.device | str = "cpu") -> str:
+    """Where something was computed: the GPU's name, or the CPU's and the threads in use."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

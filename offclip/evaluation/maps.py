@@ -11,6 +11,7 @@ from torch import Tensor
 from offclip.evaluation.zero_shot import Pictures, picture_batches, prompt_features
 from offclip.models import PairModel
 from offclip.models.towers import Features, ImageTower
+from offclip.scores import full_precision
 
 Map = Float[Tensor, "image prompt patch"]
 BATCH = 64
@@ -46,7 +47,7 @@ def attention_maps(
     parts = picture_batches(model, pictures, BATCH)
     maps = torch.cat([KINDS[kind](model, images, texts) for images in parts])
     grid = math.isqrt(maps.shape[2])
-    return maps.unflatten(2, (grid, grid)).numpy()
+    return full_precision(maps).unflatten(2, (grid, grid)).numpy()
 
 
 def _pooling(model: PairModel) -> ImageTower:

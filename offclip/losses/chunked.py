@@ -93,7 +93,7 @@ def chunked_off_diagonal_loss(
         image_features, text_features, logit_scale, logit_bias, chunk_size
     )
     if form == "bce":
-        weights = images.new_tensor(_cell_weights(is_normal, balance))
+        weights = _cell_weights(is_normal, balance, images.dtype)
         return sigmoid_cell_sum(images, texts, scale, bias, is_normal, weights, chunk_size)
     positives = _mean_positive(images, texts, is_normal)
     weight = 1 / _row_counts(is_normal, balance).to(images.dtype)
@@ -146,8 +146,9 @@ def chunked_offclip_loss(
         chunk_size=chunk_size,
     )
     off_diagonal = weighted(off_diagonal_weight, off_diagonal)
-    inner = image_features[~is_normal], text_features[~is_normal]
-    if len(inner[0]) < 2:
+    rows = (~is_normal).nonzero().squeeze(1)  # waits for the device once
+    inner = image_features[rows], text_features[rows]
+    if len(rows) < 2:
         abnormal = (
             full_precision(image_features)[:0].sum() + full_precision(text_features)[:0].sum()
         )
@@ -204,7 +205,8 @@ def _cross_entropy(
 
 def _mean_positive(images: Tensor, texts: Tensor, is_normal: Tensor) -> Tensor:
     """Mean cosine of each image with its positive texts: its own, or those of all normals."""
-    centre = texts[is_normal].sum(dim=0) / is_normal.sum().clamp(min=1)
+    normals = texts.masked_fill(~is_normal[:, None], 0.0)
+    centre = normals.sum(dim=0) / is_normal.sum().clamp(min=1)
     return (images * torch.where(is_normal[:, None], centre, texts)).sum(dim=1)
 
 
@@ -212,18 +214,18 @@ def _row_counts(is_normal: Tensor, balance: str) -> Tensor:
     """How many rows share the weight of each row of the soft form; the inverses sum to 1."""
     if balance == "none":
         return torch.full_like(is_normal, len(is_normal), dtype=torch.long)
-    sizes = torch.where(is_normal, is_normal.sum(), (~is_normal).sum())
-    return sizes * is_normal.unique().numel()
+    counts = torch.stack([(~is_normal).sum(), is_normal.sum()])
+    return counts[is_normal.long()] * counts.count_nonzero()
 
 
-def _cell_weights(is_normal: Tensor, balance: str) -> tuple[float, float]:
+def _cell_weights(is_normal: Tensor, balance: str, dtype: torch.dtype) -> Tensor:
     """Weights of a positive and of a negative cell; over all cells they sum to 1."""
-    batch, normals = len(is_normal), int(is_normal.sum())
+    batch, normals = len(is_normal), is_normal.sum()
     positives = batch - normals + normals**2
-    negatives = batch**2 - positives
-    if balance == "none" or negatives == 0:
-        return 1 / batch**2, 1 / batch**2
-    return 0.5 / positives, 0.5 / negatives
+    counts = torch.stack([positives, batch**2 - positives]).to(dtype)
+    if balance == "none":
+        return torch.full_like(counts, 1 / batch**2)
+    return torch.where(counts.all(), 0.5 / counts, 1 / batch**2)
 
 
 def _unseen(bias: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ def check_unit_length(name: str, features: Float[Tensor, "batch dim"]) -> None:
     """Raise unless every row has length 1 within the rounding of half precision."""
     check_numbers(name, features)
     lengths = features.detach().float().norm(dim=1)
-    worst = lengths[(lengths - 1).abs().argmax()].item()
+    worst = lengths.take((lengths - 1).abs().argmax()).item()  # waits for the device once
     if not abs(worst - 1) <= UNIT_TOLERANCE:
         raise ValueError(
             f"{name}: expected rows of length 1, got one of length {worst:.4g}; "

@@ -125,8 +125,8 @@ def abnormal_info_nce(
     check_square(logits)
     check_normal_flags(is_normal, len(logits))
     check_cells("ignore", ignore, logits)
-    abnormal = ~is_normal
-    if abnormal.sum() < 2:
+    abnormal = (~is_normal).nonzero().squeeze(1)  # waits for the device once
+    if len(abnormal) < 2:
         return full_precision(logits)[:0].sum()
     inner = None if ignore is None else ignore[abnormal][:, abnormal]
     return info_nce(logits[abnormal][:, abnormal], ignore=inner)

@@ -88,7 +88,7 @@ class TextBackbone(nn.Module):
         tokens, mask = self.project(found), attention_mask.bool()
         weight = mask.unsqueeze(2).to(tokens.dtype)
         pooled = (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-        return Features(pooled, tokens, mask)
+        return Features(pooled, tokens, mask, mask)
 
 
 class BackboneModel(PairModel):

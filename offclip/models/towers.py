@@ -4,6 +4,7 @@ Built from ``transformers`` configurations and trained from scratch.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,19 +22,23 @@ class Features:
         pooled: one vector for each input.
         tokens: local tokens; image patches in row-major order, or words.
         mask: True for tokens to attend; None: all of them.
+        words: of a text, True for tokens that hold a word, attended or not; None: all of them.
     """
 
     pooled: Float[Tensor, "batch dim"]
     tokens: Float[Tensor, "batch token dim"]
     mask: Bool[Tensor, "batch token"] | None = None
+    words: Bool[Tensor, "batch token"] | None = None
 
     def split(self, size: int) -> list["Features"]:
         """Features of so many inputs at a time."""
-        parts = range(0, len(self.pooled), size)
-        masks = [None if self.mask is None else self.mask[i : i + size] for i in parts]
+
+        def part(field: Tensor | None, start: int) -> Any:
+            return None if field is None else field[start : start + size]
+
         return [
-            Features(self.pooled[i : i + size], self.tokens[i : i + size], mask)
-            for i, mask in zip(parts, masks, strict=True)
+            Features(*(part(field, start) for field in vars(self).values()))
+            for start in range(0, len(self.pooled), size)
         ]
 
 
@@ -113,4 +118,4 @@ class TextTower(nn.Module):
         mask = attention_mask.bool()
         weight = mask.unsqueeze(2).to(tokens.dtype)
         mean = (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-        return Features(self.pool(mean), tokens, mask)
+        return Features(self.pool(mean), tokens, mask, mask)

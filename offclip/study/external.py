@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.evaluation import Record
+from offclip.evaluation import Record, device_name
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
 from offclip.files import check_folder
 from offclip.folders import Mark, claim, separate, settled
@@ -145,7 +145,8 @@ def evaluate_published_set(
     scored, here = copy.score(scorer, prompts, cases.names)
     head = "cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention"
     config = config_hash({"scores": score_digest(scorer, prompts), **asdict(options)})
-    origin = Origin(dataset, name, head, config, scored.minutes)
+    device = device_name(next(scorer.model.parameters()).device)
+    origin = Origin(dataset, name, head, config, scored.minutes, device)
     parts: dict[str, _Part] = {}
     if rules and options.protocol != "corrected":
         parts["published"] = _published(copy, rules, scorer, cases, scored, origin, unknown)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from offclip.evaluation import Record, commit_of_code, device_name, percentile_interval
+from offclip.evaluation import Record, commit_of_code, percentile_interval
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO, POOLED, PublishedNumbers
 from offclip.study.external_corrected import Corrected
 
@@ -37,8 +37,8 @@ class Origin:
     head: str | None
     config: str
     minutes: float
+    device: str
     commit: str = field(default_factory=commit_of_code)
-    device: str = field(default_factory=device_name)
 
     def record(
         self,

@@ -32,6 +32,7 @@ from offclip.folders import Mark, claimed
 from offclip.keys import code_version, config_hash
 from offclip.models import PairModel, load_weights, save_tokenizer
 from offclip.models.saved import TOKENIZER_FILES
+from offclip.scores import tensor_float32
 from offclip.study.material import Material, training_texts
 from offclip.study.start import digest, new_model, trained_model
 from offclip.study.variants import VARIANTS, RunConfig
@@ -205,7 +206,8 @@ def _score(
     about = {
         "config": run_hash(config, material),
         "commit": commit_of_code(),
-        "device": device_name(),
+        "device": device_name(next(model.parameters()).device),
+        "tensor_float32": tensor_float32(),
         "minutes": max(result.seconds, scoring) / 60,
         "best": result.best,
         "texts": texts,

@@ -47,8 +47,8 @@ class TrainConfig:
             pass, which gives a scale above it no gradient, so that it stays there; or after each
             ``step`` (CLIP's).
         clip_norm: largest gradient norm.
-        precision: of the towers and the head, ``float32`` or ``bfloat16`` (autocast). Scores and
-            losses leave autocast in float32.
+        precision: of the towers and the head, ``float32`` (without TensorFloat-32) or ``bfloat16``
+            (autocast). Scores and losses leave autocast in float32.
         ema: decay of an exponential moving average of the weights, which is then what is validated
             and kept; 0: none.
         pairs_at_once: image-text pairs that a cross-attention head evaluates at a time; more pairs

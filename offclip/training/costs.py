@@ -10,7 +10,7 @@ from torch import Tensor
 
 from offclip.models import PairModel
 from offclip.training.config import TrainConfig
-from offclip.training.objective import objective
+from offclip.training.objective import autocast, objective
 
 
 def step_costs(
@@ -21,12 +21,14 @@ def step_costs(
     The first round warms up and does not count. One process; gradients are left empty.
 
     Args:
-        model: on the device of the batch.
+        model: on the device that is measured.
         batch: ``images``, ``input_ids``, ``attention_mask`` and ``is_normal``.
-        config: names the loss.
+        config: names the loss and the precision.
         repeats: rounds that count.
     """
-    wait: Callable[[], Any] = torch.cuda.synchronize if batch["images"].is_cuda else lambda: None
+    device = next(model.parameters()).device
+    batch = {name: value.to(device) for name, value in batch.items()}
+    wait: Callable[[], Any] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     times: dict[str, list[float]] = {}
 
     def timed(part: str, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -40,9 +42,10 @@ def step_costs(
     model.train()
     for _ in range(1 + repeats):
         tokens = batch["input_ids"], batch["attention_mask"]
-        seen = timed("image tower", model.encode_images, batch["images"])
-        read = timed("text tower", model.encode_texts, *tokens)
-        scores = timed("head", model.head, seen, read)
+        with autocast(config, device):
+            seen = timed("image tower", model.encode_images, batch["images"])
+            read = timed("text tower", model.encode_texts, *tokens)
+            scores = timed("head", model.head, seen, read)
         terms = timed("loss", objective, config, scores, batch["is_normal"])
         timed("backward", terms["total"].backward)
         model.zero_grad(set_to_none=True)

@@ -4,6 +4,10 @@ Every process computes the loss of the whole batch, see :mod:`offclip.losses.gat
 """
 
 import os
+import sys
+from datetime import timedelta
+from functools import cache
+from typing import Any, NoReturn
 
 import torch
 from accelerate import PartialState
@@ -15,14 +19,24 @@ from offclip.models import Features
 from offclip.models.heads import CosineHead, CrossAttentionHead
 from offclip.scores import PairScores, full_precision
 
+LONGEST_WAIT = timedelta(days=1)
+"""How long a process waits for the others.
+
+The first one validates, scores and renders while they wait; NCCL's ten minutes are too short for
+that. A process that fails ends at once, so that nobody waits for it.
+"""
+
 
 def process_state() -> PartialState:
     """This process among those that were started together; it joins their group.
 
+    Among several, an error that nobody catches is reported and ends the process at once, see
+    :func:`hard_exit`.
+
     Raises:
         RuntimeError: the launcher started several, and they do not find together.
     """
-    state = PartialState(cpu=not torch.accelerator.is_available())
+    state = PartialState(cpu=not torch.accelerator.is_available(), timeout=LONGEST_WAIT)
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != state.num_processes:
         raise RuntimeError(
@@ -30,7 +44,31 @@ def process_state() -> PartialState:
             f"{state.num_processes}; start them with torchrun or accelerate launch, before "
             "anything else of this package or of accelerate was used"
         )
+    if started > 1:
+        _exit_hard_on_errors()
     return state
+
+
+@cache
+def _exit_hard_on_errors() -> None:
+    report = sys.excepthook
+
+    def report_and_exit(*error: Any) -> None:
+        report(*error)
+        hard_exit(1)
+
+    sys.excepthook = report_and_exit
+
+
+def hard_exit(code: int) -> NoReturn:
+    """End this one of several processes at once; the launcher then ends the others.
+
+    An orderly exit waits for collectives under way. These wait for the other processes, which may
+    wait for this one.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def global_scores(

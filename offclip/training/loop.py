@@ -9,9 +9,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
@@ -27,6 +28,7 @@ from offclip.files import remove_parts, write_json
 from offclip.folders import Mark, claim
 from offclip.models import PairModel, load_weights, save_weights
 from offclip.models.heads import CosineHead
+from offclip.scores import use_exact_float32
 from offclip.training.checkpoint import LAST, PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
@@ -66,7 +68,7 @@ class Batches(Protocol):
         """Batches of an epoch from number ``start`` on.
 
         Mappings with ``images``, ``input_ids``, ``attention_mask``, ``is_normal`` and ``ids``
-        (named in errors).
+        (named in errors). Iterated in a thread, one batch ahead: no global random numbers.
         """
         ...
 
@@ -103,8 +105,9 @@ def train(
     """Train ``model``; keep the checkpoint that validation finds best.
 
     Interrupted runs go on from the last checkpoint when called again with the same folder and
-    configuration, to the same weights; a finished run is loaded, not repeated. On return ``model``
-    holds the best weights.
+    configuration, to the same weights: bit for bit on a CPU, and on a GPU up to the order in which
+    its kernels add. A finished run is loaded, not repeated. On return ``model`` holds the best
+    weights. Float32 is exact on GPUs too, see :func:`offclip.scores.use_exact_float32`.
 
     Started by ``accelerate launch`` or ``torchrun``, every process calls this with the same
     arguments. Each takes its part of every batch, and the loss is that of the whole batch. The
@@ -130,6 +133,7 @@ def train(
         MemoryError: the memory is too small; the message says what to lower.
     """
     process_state()
+    use_exact_float32()
     accelerator = Accelerator()
     _check_share(config, accelerator)
     folder, first = Path(folder), accelerator.is_main_process
@@ -148,7 +152,8 @@ def train(
     parts = {"model": model, "optimizer": optimizer} | ({"average": average} if average else {})
     progress = resume(folder, parts)
     accelerator.wait_for_everyone()
-    stream = _stream(batches, progress.step * config.accumulate, accelerator, prepare)
+    done, every = (steps * config.accumulate for steps in (progress.step, config.steps))
+    stream = _stream(batches, done, every, accelerator, prepare)
     started = time.perf_counter() - progress.seconds
     judged = model if average is None else cast(PairModel, average.module)
     while progress.step < config.steps:
@@ -164,7 +169,7 @@ def train(
         progress.step += 1
         progress.since.append({**terms, "seconds": time.perf_counter() - begun})
         validates = progress.step % config.validate_every == 0 or progress.step == config.steps
-        facts = _facts(progress, config, rate)
+        facts = _facts(progress, config, rate, accelerator.device)
         if watch and first:
             watch(progress.step, facts)
         if validates:
@@ -198,22 +203,45 @@ def _check_share(config: TrainConfig, accelerator: Accelerator) -> None:
 
 
 def _stream(
-    batches: Batches, skip: int, accelerator: Accelerator, prepare: Prepare | None
+    batches: Batches, start: int, stop: int, accelerator: Accelerator, prepare: Prepare | None
 ) -> Iterator[Batch]:
-    """This process's part of batch ``skip`` and all later ones, on its device, prepared."""
+    """This process's part of batches ``start`` to ``stop``, on its device, prepared.
+
+    ``prepare`` runs in the step, with its random numbers; the batch is fetched during the step
+    before.
+    """
     if len(batches) == 0:
         raise ValueError("batches: an epoch gave no batch; there are fewer studies than batch_size")
+    device, pinned = accelerator.device, accelerator.device.type == "cuda"
+    for batch in _ahead(islice(_parts(batches, start, accelerator, pinned), stop - start)):
+        part = {
+            name: v.to(device, non_blocking=pinned) if isinstance(v, Tensor) else v
+            for name, v in batch.items()
+        }
+        yield {**part, "images": prepare(part["images"])} if prepare else part
+
+
+def _parts(batches: Batches, start: int, accelerator: Accelerator, pinned: bool) -> Iterator[Batch]:
+    """This process's part of batch ``start`` and all later ones, in memory of the CPU."""
     rank, of = accelerator.process_index, accelerator.num_processes
-    for epoch in count(skip // len(batches)):
-        start = skip % len(batches) if epoch == skip // len(batches) else 0
-        for batch in batches(epoch, start):
+    for epoch in count(start // len(batches)):
+        first = start % len(batches) if epoch == start // len(batches) else 0
+        for batch in batches(epoch, first):
             size = len(batch["ids"]) // of
             own = slice(rank * size, (rank + 1) * size)
-            part = {
-                name: v[own].to(accelerator.device) if isinstance(v, Tensor) else v[own]
+            yield {
+                name: v[own].pin_memory() if pinned and isinstance(v, Tensor) else v[own]
                 for name, v in batch.items()
             }
-            yield {**part, "images": prepare(part["images"])} if prepare else part
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, each fetched by a thread while the one before it is in use."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        fetched = thread.submit(next, batches, None)
+        while (batch := fetched.result()) is not None:
+            fetched = thread.submit(next, batches, None)
+            yield batch
 
 
 def _step(
@@ -232,29 +260,40 @@ def _step(
     module.train()
     optimizer.zero_grad(set_to_none=True)
     path = folder / f"not_finite_{accelerator.process_index}.json"
-    found, studies = [], []
+    terms: list[dict[str, Tensor]] = []
+    studies: list[list[object]] = []
     for number in range(config.accumulate):
         batch = dict(next(stream))
-        ids = batch.pop("ids")
-        studies += list(ids)
+        studies.append(list(batch.pop("ids")))
         last = number == config.accumulate - 1
         with nullcontext() if last else accelerator.no_sync(module), memory_advice(config):
-            terms = module(**batch)
-            values = {name: term.item() for name, term in terms.items()}
-            if not isfinite(values["total"]):
-                stop_not_finite("loss", values["total"], values, ids, step, config, path)
-            accelerator.backward(terms["total"] / config.accumulate)
-        found.append(values)
-    norm = float(accelerator.clip_grad_norm_(module.parameters(), config.clip_norm))
-    terms = {name: fmean(values[name] for values in found) for name in found[0]}
-    facts = {**terms, "gradient_norm": norm}
-    if not isfinite(norm):
-        stop_not_finite("gradient norm", norm, facts, studies, step, config, path)
+            losses = module(**batch)
+            accelerator.backward(losses["total"] / config.accumulate)
+        terms.append({name: term.detach() for name, term in losses.items()})
+    norm = accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
+    values, gradient_norm = _read(terms, norm)
+    for each, ids in zip(values, studies, strict=True):
+        if not isfinite(each["total"]):
+            stop_not_finite("loss", each["total"], each, ids, step, config, path)
+    facts = {name: fmean(each[name] for each in values) for name in values[0]}
+    facts["gradient_norm"] = gradient_norm
+    if not isfinite(gradient_norm):
+        every = [study for ids in studies for study in ids]
+        stop_not_finite("gradient norm", gradient_norm, facts, every, step, config, path)
     optimizer.step()
     return facts
 
 
-def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, float]:
+def _read(terms: list[dict[str, Tensor]], norm: Tensor) -> tuple[list[dict[str, float]], float]:
+    """Terms of each batch and the gradient norm as numbers: the one wait for the device a step."""
+    *values, last = torch.stack([*(t for each in terms for t in each.values()), norm]).tolist()
+    left = iter(values)
+    return [{name: next(left) for name in each} for each in terms], last
+
+
+def _facts(
+    progress: Progress, config: TrainConfig, rate: float, device: torch.device
+) -> dict[str, float]:
     """What :data:`Watch` gets after a step."""
     latest = progress.since[-1]
     losses = {f"loss_{name}": value for name, value in latest.items() if name not in NO_TERMS}
@@ -264,7 +303,7 @@ def _facts(progress: Progress, config: TrainConfig, rate: float) -> dict[str, fl
         "gradient_norm": latest["gradient_norm"],
         "learning_rate": rate,
         "studies_per_second": config.batch_size * config.accumulate / pace,
-        "memory_gib": memory_gib(),
+        "memory_gib": memory_gib(device),
         "seconds_left": pace * (config.steps - progress.step),
     }
 

@@ -45,6 +45,12 @@ def objective(
     return {"total": (terms[0] + terms[1]) / 2}
 
 
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """The precision in which towers and head work."""
+    enabled = config.precision == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
 class Objective(nn.Module):
     """A model with its loss: from a part of a batch to the terms of the whole batch's loss.
 
@@ -65,8 +71,8 @@ class Objective(nn.Module):
         is_normal: Bool[Tensor, " part"],
     ) -> dict[str, Tensor]:
         """Terms by name, for this process's part of the batch."""
-        model, device = self.model, images.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+        model = self.model
+        with autocast(self.config, images.device):
             seen = model.encode_images(images)
             read = model.encode_texts(input_ids, attention_mask)
             scores = global_scores(model.head, seen, read)
@@ -74,13 +80,16 @@ class Objective(nn.Module):
         terms = objective(self.config, scores, gathered(is_normal))
         if cosines is None:
             return terms
-        penalty = self._tier(cosines, attention_mask.bool())
+        penalty = self._tier(cosines, read.words)
         return {**terms, "total": terms["total"] + penalty, "tier": penalty}
 
-    def _tier(self, cosines: Tensor, mask: Tensor) -> Tensor:
+    def _tier(self, cosines: Tensor, mask: Tensor | None) -> Tensor:
         """TIER's penalty, already weighted; its first mean is over the words of all processes."""
-        words = gathered(mask.sum()[None])
-        share = len(words) * int(mask.sum()) / int(words.sum())
+        if mask is None:
+            mask = torch.ones(cosines.shape[:2], dtype=torch.bool, device=cosines.device)
+        count = mask.sum()[None]
+        own, *every = torch.cat([count, gathered(count)]).tolist()  # waits for the device once
+        share = len(every) * own / sum(every)
         penalty = tier_penalty(
             cosines,
             words_weight=self.config.tier_words * share,

@@ -13,10 +13,10 @@ from offclip.training.config import TrainConfig
 Watch = Callable[[int, Mapping[str, float]], None]
 
 
-def memory_gib() -> float:
-    """Largest memory so far: of the GPU if there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**30
+def memory_gib(device: torch.device | str) -> float:
+    """Largest memory so far: on this GPU, or for the CPU that of this process."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
     return process_gib()
 
 

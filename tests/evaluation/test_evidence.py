@@ -4,8 +4,9 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
-from offclip.evaluation import Record, config_hash, read_evidence, write_evidence
+from offclip.evaluation import Record, config_hash, device_name, read_evidence, write_evidence
 
 RECORD = Record(
     dataset="openi_phantom",
@@ -32,6 +33,14 @@ def test_round_trip(tmp_path):
     path = write_evidence(tmp_path / "r.json", [RECORD, dataclasses.replace(RECORD, interval=None)])
     table = read_evidence(path, path)
     assert len(table) == 4 and table["value"][0] == 0.123457 and table["interval"][0] == [0.1, 0.2]
+
+
+def test_the_device_is_that_of_the_work_and_not_of_the_machine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: f"GPU at {device}")
+    assert device_name().startswith("CPU ")
+    assert device_name(torch.device("cpu")).startswith("CPU ")
+    assert device_name("cuda:1") == "GPU at cuda:1"
 
 
 def test_not_a_number_is_refused_and_nothing_is_left(tmp_path):

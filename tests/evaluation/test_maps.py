@@ -1,10 +1,13 @@
 """Maps over the patches: what each kind means, on tiny models in double precision."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from offclip.evaluation import attention_maps
+from offclip.evaluation.maps import KINDS
 from offclip.models import ImageTextModel, ModelConfig, train_tokenizer
 
 PROMPTS = ["there is effusion", "there is small nodule", "there is no effusion"]
@@ -66,6 +69,17 @@ def test_an_image_does_not_depend_on_its_neighbours(model, kind):
     together = attention_maps(model, PICTURES, PROMPTS, kind=kind)
     alone = attention_maps(model, PICTURES[1:2], PROMPTS, kind=kind)
     np.testing.assert_allclose(together[1:2], alone, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_of_a_model_in_half_precision(model, kind):
+    if kind == "attention" and model.config.head == "cosine":
+        pytest.skip("the cosine head has no attention")
+    half = copy.deepcopy(model).bfloat16()
+    maps = attention_maps(half, PICTURES, PROMPTS, kind=kind)
+    assert maps.dtype == np.float32
+    exact = attention_maps(model, PICTURES, PROMPTS, kind=kind)
+    assert np.linalg.norm(maps - exact) < 0.25 * np.linalg.norm(exact)
 
 
 def test_an_unknown_kind_is_named(model):

@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from offclip import losses
 from offclip.scores import PairScores
+from tests.reads import SINGLE, Reads
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(4, 4, generator=GENERATOR)
@@ -37,6 +38,10 @@ CALLS = {
     "chunked_bce": lambda: losses.chunked_off_diagonal_loss(
         IMAGES, TEXTS, torch.tensor(5.0, device="cpu"), is_normal=FLAGS, **BALANCED
     ),
+    "chunked_soft_ce": lambda: losses.chunked_off_diagonal_loss(
+        IMAGES, TEXTS, 5.0, is_normal=FLAGS, **BALANCED
+    ),
+    "criterion": lambda: losses.OffClipCriterion()(IMAGES, TEXTS, 5.0, is_normal=FLAGS),
     "chunked_offclip_loss": lambda: (
         losses.chunked_offclip_loss(
             IMAGES, TEXTS, torch.tensor(5.0, device="cpu"), is_normal=FLAGS
@@ -51,6 +56,27 @@ def test_the_default_device_is_not_used(name):
     with torch.device("meta"):
         result = CALLS[name]()
     torch.testing.assert_close(result, expected, atol=0, rtol=0)
+
+
+# Checks of values, and which rows are abnormal, have to be known before the work goes on.
+READS = {
+    "offclip_loss": ["nonzero"] * 2,
+    "chunked_info_nce": [SINGLE],
+    "chunked_bce": [SINGLE],
+    "chunked_soft_ce": [SINGLE],
+    "chunked_offclip_loss": [SINGLE, "nonzero", SINGLE],
+    "criterion": [SINGLE] * 3 + ["nonzero", SINGLE],
+    "local_scores": [SINGLE],
+    "gloria_local_loss": [SINGLE],
+    "tier_penalty": ["index"],
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_losses_wait_for_the_device_only_where_they_must(name):
+    with Reads() as reads:
+        CALLS[name]()
+    assert [each for each, _ in reads.found] == READS.get(name, [])
 
 
 @pytest.mark.parametrize("name", CALLS)

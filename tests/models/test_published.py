@@ -112,6 +112,7 @@ def test_word_pieces_are_summed_and_padding_is_averaged(model):
     torch.testing.assert_close(found.pooled[0], expected.sum(dim=0) / 12)
     torch.testing.assert_close(short.pooled, found.pooled)
     assert found.mask is None
+    assert found.words.tolist() == short.words.tolist() == [[True] * 5 + [False] * 7]
 
 
 @pytest.mark.parametrize(

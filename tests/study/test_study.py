@@ -72,6 +72,11 @@ def test_a_run_is_not_written_into_what_is_not_ours(material, tmp_path):
     assert (folder / "best.safetensors").read_text() == "mine"
 
 
+def test_a_run_records_whether_float32_was_cut(material, tmp_path):
+    about = run(config(), material, tmp_path).about
+    assert about["tensor_float32"] == {"matmul": False, "cudnn": False}
+
+
 def test_same_seed_same_scores(material, tmp_path):
     first, second = (run(config(), material, tmp_path / name) for name in "ab")
     assert first.scores("test").equals(second.scores("test"))

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.training import Objective, TrainConfig, train
 from offclip.training.distributed import GlobalBatchNorm2d, process_state, use_global_statistics
-from tests.training.process_group import run_in_group
+from tests.training.process_group import launch, run_in_group
 from tests.training.test_loop import CONFIG, Kinds, new_model, validate
 
 SIZES = {"image_size": 32, "image_widths": (8, 16), "dim": 16, "heads": 2}
@@ -169,11 +169,57 @@ def test_a_batch_that_cannot_be_shared_out_is_named(tmp_path):
 
 
 def test_processes_that_do_not_find_together_are_told(monkeypatch):
+    process_state()
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(
         RuntimeError, match="started 3, but this one is in a group of 1; .*torchrun"
     ):
         process_state()
+
+
+FAILING = """
+import sys
+import torch
+from torch import distributed
+from offclip.__main__ import main
+from offclip.cli import runs
+from offclip.training.distributed import process_state
+
+def train(options=None):
+    values = torch.ones(1)
+    if process_state().process_index == 1:
+        work = distributed.all_reduce(values, async_op=True)  # an orderly exit waits for it
+        raise ValueError("no memory is left")
+    distributed.recv(values, src=1)  # and rank 0 for this
+
+runs._train = train
+sys.exit(main(["train"])) if sys.argv[1] == "command" else train()
+"""
+
+
+@pytest.mark.parametrize("way", ["command", "script"])
+def test_an_error_in_one_process_ends_all(way):
+    members = launch(2, FAILING, way)
+    try:
+        said = [member.communicate(timeout=60)[1] for member in members]
+    finally:
+        for member in members:
+            member.kill()
+    assert [member.returncode for member in members] == [1, 1]
+    start = "offclip train: " if way == "command" else "ValueError: "
+    assert f"{start}no memory is left" in said[1]
+
+
+def test_the_others_wait_a_day_while_the_first_works_alone():
+    members = launch(2, """
+from torch import device, distributed
+from offclip.training.distributed import process_state
+process_state()
+print(distributed.group.WORLD._get_backend(device("cpu")).options._timeout.total_seconds())
+distributed.barrier()
+distributed.destroy_process_group()
+""")  # fmt: skip
+    assert [float(member.communicate()[0]) for member in members] == [86_400, 86_400]
 
 
 def test_batch_norm_with_one_process_is_pytorchs():

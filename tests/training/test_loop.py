@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from itertools import islice
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from offclip.losses import info_nce, tier_penalty
 from offclip.models import ImageTextModel, ModelConfig, load_weights
+from offclip.scores import tensor_float32
 from offclip.training import (
     TrainConfig,
     learning_rate,
@@ -17,6 +19,8 @@ from offclip.training import (
     tensorboard,
     train,
 )
+from offclip.training.watch import memory_gib, process_gib
+from tests.reads import Reads
 
 MODEL = ModelConfig(image_size=32, image_widths=(8, 16), dim=16, heads=2)
 CONFIG = TrainConfig(steps=8, batch_size=8, validate_every=2, learning_rate=3e-3, select="accuracy")
@@ -117,6 +121,25 @@ def test_interrupted_run_ends_with_the_same_weights(tmp_path):
     assert [entry["step"] for entry in result.log] == [2, 4, 6, 8]
 
 
+def test_the_next_batch_is_fetched_during_a_step_and_none_after_the_last(tmp_path, monkeypatch):
+    """The first step waits until the second batch has been fetched."""
+    fetched, second, model = [], threading.Event(), new_model()
+
+    class Watched(Kinds):
+        def __call__(self, epoch, start=0):
+            for batch in super().__call__(epoch, start):
+                fetched.append(threading.current_thread())
+                if len(fetched) == 2:
+                    second.set()
+                yield batch
+
+    encode = model.encode_images
+    monkeypatch.setattr(model, "encode_images", lambda x: encode(x) if second.wait(30) else None)
+    config = dataclasses.replace(CONFIG, steps=3, accumulate=2, validate_every=3)
+    train(model, Watched(), lambda _: {"accuracy": 1.0}, config, tmp_path)
+    assert len(fetched) == 6 and threading.main_thread() not in fetched
+
+
 def test_finished_run_is_not_repeated(tmp_path):
     first = train(new_model(), batches, validate, CONFIG, tmp_path)
 
@@ -176,6 +199,23 @@ def test_the_gradient_norm_is_logged(tmp_path):
         [(a + b) / 2 for a, b in zip(norms[::2], norms[1::2], strict=True)]
     )
     assert "loss_gradient_norm" not in result.log[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"loss": "infonce", "accumulate": 2}, []),
+        ({"loss": "offdiag_bce"}, []),
+        ({"loss": "offdiag_soft", "balance": "classes"}, []),
+        ({"loss": "offclip"}, 2 * [("nonzero", "offclip.py")]),
+    ],
+)
+def test_a_step_waits_for_the_device_once(settings, expected, tmp_path):
+    """Terms and norm are read together by ``tolist``, which a CPU does without a dispatch."""
+    config = dataclasses.replace(CONFIG, steps=1, validate_every=1, **settings)
+    with Reads() as reads:
+        train(new_model(), batches, lambda _: {"accuracy": 1.0}, config, tmp_path)
+    assert reads.found == expected
 
 
 @pytest.mark.parametrize(
@@ -254,6 +294,15 @@ def test_lower_precision_learns_too(tmp_path):
     assert next(model.parameters()).dtype == torch.float32
 
 
+def test_float32_is_float32_in_products_and_in_convolutions(tmp_path):
+    """PyTorch's defaults differ: TensorFloat-32 in cuDNN, not in matrix products."""
+    for backend in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        backend.allow_tf32 = True
+    assert tensor_float32() == {"matmul": True, "cudnn": True}
+    train(new_model(), batches, validate, CONFIG, tmp_path)
+    assert tensor_float32() == {"matmul": False, "cudnn": False}
+
+
 def test_a_watch_sees_every_step_and_every_validation(tmp_path):
     seen = []
     train(
@@ -276,6 +325,25 @@ def test_the_parts_of_a_step_are_timed_and_leave_no_gradient():
     assert list(costs) == ["image tower", "text tower", "head", "loss", "backward"]
     assert min(costs.values()) > 0
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_parts_of_a_step_are_timed_in_the_precision_of_the_run(monkeypatch):
+    batch, model, seen = dict(next(batches(0))), new_model(), []
+    batch.pop("ids")
+    head = model.head.forward
+    monkeypatch.setattr(
+        model.head, "forward", lambda *sides: seen.append(sides[1].pooled.dtype) or head(*sides)
+    )
+    for precision in ("float32", "bfloat16"):
+        step_costs(model, batch, dataclasses.replace(CONFIG, precision=precision), repeats=1)
+    assert seen == 2 * [torch.float32] + 2 * [torch.bfloat16]
+
+
+def test_the_memory_is_that_of_the_device_in_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: 2**31)
+    assert 0 < memory_gib("cpu") == process_gib()
+    assert memory_gib(torch.device("cuda:1")) == 2
 
 
 def test_bar_and_curves(tmp_path, capfd):

@@ -100,8 +100,11 @@ class PublishedTextTower(nn.Module):
             raise ValueError(
                 "tokenizer: needed to know which tokens continue a word; give it to load_published"
             )
-        words = word_sums(summed, input_ids, self.continues, self.separator, self.length)
-        return Features(words.mean(dim=1), words)
+        slots = (input_ids, self.continues, self.separator, self.length)
+        words, pieces = (
+            word_sums(each, *slots) for each in (summed, torch.ones_like(summed[..., :1]))
+        )
+        return Features(words.mean(dim=1), words, words=pieces.squeeze(2) > 0)
 
 
 def word_sums(
