@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 NORMAL, ABNORMAL, REFERENCE = "#0072B2", "#E69F00", "#808080"
+INK = "#333333"  # values that are neither normal nor abnormal
+RAISED, LOWERED = "#1b7837", "#762a83"  # what descent does to a score: gradient below, above 0
 CURVES = {
-    "loss_total": ("total", "#333333"),
+    "loss_total": ("total", INK),
     "loss_off_diagonal": ("off-diagonal", "#009E73"),
     "loss_abnormal": ("abnormal", ABNORMAL),
     "normal_auc": ("normality, mean of the prompts", NORMAL),
@@ -99,8 +101,8 @@ def interval_plot(
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 0.8 + 0.3 * len(table)), layout="constrained")
     places = np.arange(len(table))[::-1]
-    ax.hlines(places, table["low"].astype(float), table["high"].astype(float), color=NORMAL, lw=2)
-    ax.plot(table["value"], places, "o", color=NORMAL)
+    ax.hlines(places, table["low"].astype(float), table["high"].astype(float), color=INK, lw=2)
+    ax.plot(table["value"], places, "o", color=INK)
     for place, value, high in zip(places, table["value"], table["high"], strict=True):
         end = max(value, float(high)) if pd.notna(high) else value
         ax.annotate(f"{value:.2f}", (end, place), (6, 0), textcoords="offset points", va="center")
@@ -108,6 +110,18 @@ def interval_plot(
         ax.axvline(reference, color=REFERENCE, linestyle="--", linewidth=1)
     ax.set_yticks(places, table["label"])
     seaborn.despine(ax=ax)
+    return ax
+
+
+def class_heatmap(table: pd.DataFrame) -> Axes:
+    """A row per class, a column per variant, values in [0, 1]; the smallest has the darkest colour.
+
+    The map runs from the smallest value to 1, so that no two values share its end.
+    """
+    _, ax = plt.subplots(figsize=(9, 0.35 * len(table)), layout="constrained")
+    seaborn.heatmap(table, annot=True, fmt=".2f", cmap="cividis", vmax=1, ax=ax)
+    ax.set(xlabel="", ylabel="")
+    plt.setp(ax.get_xticklabels(), rotation=40, ha="right")
     return ax
 
 

@@ -28,6 +28,15 @@ def test_interval_plot_puts_dots_top_down_and_labels_them():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
 
 
+@pytest.mark.parametrize("worst", [0.02, 0.29, 0.6])
+def test_class_heatmap_hides_no_value(worst):
+    values = pd.DataFrame({"x": [worst, 0.9], "y": [0.7, 1.0]}, index=["a", "b"])
+    ax = plotting.class_heatmap(values)
+    colours = ax.collections[0].norm
+    assert colours.vmin <= worst and colours.vmax == 1.0
+    assert ax.texts[0].get_text() == f"{worst:.2f}"
+
+
 def test_contact_sheet_shows_every_image_and_box():
     images = np.arange(192, dtype=np.uint8).reshape(3, 8, 8)
     box = {"label": "x", "x_min": 1, "y_min": 2, "x_max": 5, "y_max": 6}

@@ -1,4 +1,4 @@
-"""The gold set: sentences of real reports, labelled normal, abnormal or uncertain by reading.
+"""The gold set: sentences of reports, labelled normal, abnormal or uncertain by a language model.
 
 The file holds no text, only where each sentence stands and a digest of its words; the text comes
 from the curated records. What the labels mean: ``book/gold-guidelines.md``. Imports the manifests'

@@ -24,7 +24,9 @@ def pointing_game(
     A hit: the centre of the map's highest cell, in pixels, lies in any box of that class
     (RadZero's and CoNNS's rule, no tolerance). Chance: the share of cell centres that would hit.
     The options give other published rules: the first pointing game allows 15 pixels beside the
-    object (Zhang et al. 2018), VECL 20 pixels beside the first box only.
+    object (Zhang et al. 2018), VECL 20 pixels beside the first box only. VECL's published score is
+    no mean of these hits: its code counts a hit once for each box of the class and divides by the
+    number of images, so the score of a perfect pointer can exceed 1. Here a hit counts once.
 
     Args:
         maps: one map for each image and class.

@@ -163,7 +163,7 @@ export const LOSSES = {
   infonce: ["InfoNCE", "Each image picks its own text out of the batch, and each text its image. Every other pair counts as wrong, even when both are normal."],
   offdiag_bce: ["Off-diagonal, sigmoid (BCE)", "Each cell is a yes-or-no question. The diagonal is a yes, and so is every normal image with every normal text."],
   offdiag_soft: ["Off-diagonal, soft targets (CE)", "Each image spreads its probability over its right texts: its own and, for a normal image, those of all normal studies."],
-  offclip: ["OFF-CLIP", "The off-diagonal term makes every normal image match every normal text. InfoNCE over the outlined abnormal pairs keeps the findings apart."],
+  offclip: ["OFF-CLIP", "The off-diagonal term makes every normal image match every normal text; two different abnormal studies are a mismatch in it. InfoNCE over the outlined abnormal pairs separates these once more, without the normal studies."],
   siglip: ["SigLIP, sigmoid", "Each cell is a yes-or-no question. Only the diagonal is a yes, even when both are normal."],
 };
 const isOffClip = ({ loss }) => loss === "offclip";

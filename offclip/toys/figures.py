@@ -14,13 +14,13 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 from torch import Tensor
 
-from offclip.plotting import ABNORMAL, NORMAL, REFERENCE
+from offclip.plotting import ABNORMAL, INK, LOWERED, NORMAL, RAISED, REFERENCE
 from offclip.toys.circle import Trajectory, circle_logits
 
 IMAGE_RADIUS, TEXT_RADIUS = 1.0, 1.32  # two rings, so that a pair that agrees hides nobody
 ARROW_LANE = 0.17  # arrows run inside the ring of images and outside that of texts
-VALUES, SIGNED = "cividis", "PRGn"  # colour maps of scores and of gradients
-INK = "#333333"
+VALUES = "cividis"  # colour map of scores; that of gradients is white at 0
+SIGNED = seaborn.blend_palette([RAISED, "#f7f7f7", LOWERED], as_cmap=True)
 
 
 def circle_plot(
@@ -100,7 +100,8 @@ def cell_plot(
         title: above the matrix.
         digits: decimals of the numbers.
         limits: values at the ends of the colour map; default: the smallest and the largest value.
-        signed: a diverging map with white at 0, for gradients; sets limits of its own.
+        signed: for gradients: green below 0, where a step of descent raises the score, and purple
+            above; sets limits of its own.
     """
     shown = values.double().numpy().round(digits) + 0.0  # no "-0.00"
     bound = float(np.abs(shown).max())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from offclip.plotting import ABNORMAL, INK, NORMAL
 from offclip.study import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,8 @@ def code_of(notebook, figure):
 
 def test_errors_of_the_filter_are_drawn_alone(monkeypatch):
     monkeypatch.chdir(NOTEBOOKS)
-    names = "import matplotlib.pyplot as plt, seaborn\nfrom offclip.plotting import ABNORMAL\n"
+    names = "import matplotlib.pyplot as plt, seaborn\n"
+    names += "from offclip.plotting import ABNORMAL, INK, NORMAL\n"
     exec(names + code_of("06_text_filter.ipynb", "fig-errors"), figure := {})
     records = recorded("../book/results", beside=True)
     for ax, metric in zip(
@@ -36,6 +38,8 @@ def test_errors_of_the_filter_are_drawn_alone(monkeypatch):
         expected += [values[f"offclip, {share}% filter errors"] for share in (1, 5, 10, 20)]
         assert list(line.get_xdata()) == [0, 1, 5, 10, 20]
         assert list(line.get_ydata()) == expected
+    colours = [ax.containers[0].lines[0].get_color() for ax in figure["axes"]]
+    assert colours == [NORMAL, ABNORMAL, INK]
     plt.close("all")
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
+from offclip.explorer.page import MODULE
 from offclip.losses import info_nce
-from offclip.plotting import ABNORMAL, NORMAL
+from offclip.plotting import ABNORMAL, LOWERED, NORMAL, RAISED
 from offclip.toys import circle_logits, descend, figures
 from offclip.toys.scrubber import Scrubber, scrubber
 
@@ -52,6 +53,18 @@ def test_cells_carry_their_numbers_and_the_labels_their_colour():
         ABNORMAL.lower(),
     ]
     assert ax.collections[0].norm.vmin == -1.0 and ax.collections[0].norm.vmax == 1.0
+
+
+def test_gradients_have_the_colours_of_the_explorer():
+    light = re.search(r"\.explorer \{(.*?)\}", MODULE, re.DOTALL)
+    assert light is not None
+    assert f"--pull: {RAISED}; --push: {LOWERED};" in light[1]  # pull: descent raises the score
+    _, ax = plt.subplots()
+    gradient = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
+    figures.cell_plot(ax, gradient, IS_NORMAL, title="gradient", signed=True)
+    cells = ax.collections[0]
+    cells.update_scalarmappable()
+    assert [to_hex(face) for face in cells.get_facecolors()] == [RAISED, LOWERED, LOWERED, RAISED]
 
 
 def test_stream_lines_follow_the_flow():
