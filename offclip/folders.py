@@ -8,84 +8,27 @@ list, is never removed or overwritten.
 The mark is ``offclip.json``. Work that is not finished, results that are about to take their place
 and a lock are ours as well (``.offclip.new``, ``.offclip.ready``, ``.offclip.lock``). Whoever reads
 results calls :func:`read_mark` or :func:`settled` first. Every part that leaves a folder imports
-this; it imports ``offclip.files``.
+this; it imports ``offclip.marks`` and ``offclip.files``.
 """
 
 import dataclasses
-import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from offclip import __version__
-from offclip.files import remove_parts, write_json
+from offclip.files import remove_parts
+from offclip.marks import MARK, Mark, as_read, read_file, write_file
 
-MARK = "offclip.json"
 WORK = ".offclip.new"
 """Results on their way; they stay when a resumable command is stopped."""
 _READY, _LOCK = ".offclip.ready", ".offclip.lock"
 _HIDDEN = (WORK, _READY, _LOCK)
 _SHOWN = 3  # names of a message
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What a folder of ours is.
-
-    Attributes:
-        purpose: such as ``curated records``; folders of another purpose are never touched.
-        dataset: name of its manifest, or "".
-        settings: what decides the content, by name; values that JSON has.
-        contents: what in the folder is ours: paths below it; ``*`` stands for a part of a name, and
-            ``**`` at the end for all that is below.
-    """
-
-    purpose: str
-    dataset: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    contents: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The mark in a few words."""
-        settings = ", ".join(f"{name} {value!r}" for name, value in self.settings.items())
-        name = f"{self.purpose} of {self.dataset}" if self.dataset else self.purpose
-        return f"{name} ({settings})" if settings else name
-
-    @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self.contents)
-
-    @cached_property
-    def _patterns(self) -> list[list[str]]:
-        return [each.split("/") for each in self.contents if "*" in each]
-
-    def owns(self, path: str) -> bool:
-        """Whether a file below the folder is ours, by its path there."""
-        parts = path.split("/")
-        return path in self._names or any(_fits(parts, pattern) for pattern in self._patterns)
-
-    def differences(self, wanted: "Mark") -> list[str]:
-        """In what the folder is not as wanted; what ``wanted`` leaves open is not compared."""
-        pairs: dict[str, tuple[Any, Any]] = {}
-        if wanted.dataset:
-            pairs["dataset"] = (self.dataset, wanted.dataset)
-        pairs |= {name: (self.settings.get(name), new) for name, new in wanted.settings.items()}
-        return [f"{name} {old!r}, now {new!r}" for name, (old, new) in pairs.items() if old != new]
-
-
-def _fits(parts: list[str], pattern: list[str]) -> bool:
-    if pattern[-1] == "**":
-        pattern = [*pattern[:-1], *["*"] * (1 + max(0, len(parts) - len(pattern)))]
-    return len(parts) == len(pattern) and all(map(fnmatchcase, parts, pattern))
 
 
 def read_mark(folder: str | Path) -> Mark | None:
@@ -95,7 +38,7 @@ def read_mark(folder: str | Path) -> Mark | None:
     """
     folder = Path(folder)
     _settle(folder)
-    return _read(folder / MARK)
+    return read_file(folder / MARK)
 
 
 def settled(folder: str | Path) -> Path:
@@ -114,7 +57,7 @@ def expect(folder: str | Path, purpose: str) -> Mark:
     mark = read_mark(folder)
     if mark is not None and mark.purpose == purpose:
         return mark
-    work = _read(folder / WORK / MARK)
+    work = read_file(folder / WORK / MARK)
     if mark is None and work is not None:
         got = f"unfinished {work.title}; run the command that was stopped again"
     else:
@@ -141,7 +84,7 @@ def check(folder: str | Path, mark: Mark, *, force: bool | None = None) -> Mark 
         )
     found, state = read_mark(folder), ""
     if found is None:
-        found, state = _read(folder / WORK / MARK), "unfinished "
+        found, state = read_file(folder / WORK / MARK), "unfinished "
     if found is None:
         if held := _held(folder):
             raise ValueError(
@@ -174,7 +117,7 @@ def claim(folder: str | Path, mark: Mark) -> None:
     folder = Path(folder)
     if check(folder, mark) is None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / MARK, _dump(mark))
+        write_file(folder / MARK, mark)
 
 
 @contextmanager
@@ -226,13 +169,13 @@ def replaced(
     try:
         with _locked(folder, wait=wait):
             check(folder, mark, force=force)
-            before = _read(folder / MARK)
+            before = read_file(folder / MARK)
             _refuse_strangers(folder, mark.contents, before)
             work = folder / WORK
-            if not (resume and _read(work / MARK) == _loaded(mark)):
+            if not (resume and read_file(work / MARK) == as_read(mark)):
                 shutil.rmtree(work, ignore_errors=True)
                 work.mkdir()
-                write_json(work / MARK, _dump(mark))
+                write_file(work / MARK, mark)
             remove_parts(work)
             try:
                 yield work
@@ -245,7 +188,7 @@ def replaced(
                 if not resume or [each.name for each in work.iterdir()] == [MARK]:
                     shutil.rmtree(work, ignore_errors=True)
                 raise
-            write_json(work / MARK, _dump(dataclasses.replace(mark, contents=made)))
+            write_file(work / MARK, dataclasses.replace(mark, contents=made))
             shutil.rmtree(folder / _READY, ignore_errors=True)  # empty folders, all is moved
             work.rename(folder / _READY)
             _settle(folder)
@@ -267,7 +210,7 @@ def marked(folder: str | Path) -> list[tuple[Path, Mark]]:
 
 
 def _any_mark(folder: Path) -> Mark | None:
-    mark, work = read_mark(folder), _read(folder / WORK / MARK)
+    mark, work = read_mark(folder), read_file(folder / WORK / MARK)
     if mark is None and work is not None:
         return dataclasses.replace(work, purpose=f"unfinished {work.purpose}", contents=())
     return mark
@@ -380,10 +323,10 @@ def _settle(folder: Path) -> None:
         OSError: the results cannot be read or moved; they stay where they are.
     """
     ready = folder / _READY
-    new = _read(ready / MARK)
+    new = read_file(ready / MARK)
     if new is None:
         return
-    before = _read(folder / MARK)
+    before = read_file(folder / MARK)
     for name in set(before.contents) - set(new.contents) if before else ():
         (folder / name).unlink(missing_ok=True)
         _remove_empty(folder, (folder / name).parent)
@@ -415,33 +358,3 @@ def _held(folder: Path) -> str:
     names = [name for name in names if not _is_hidden(name)]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def _dump(mark: Mark) -> dict[str, Any]:
-    return {"written_by": f"offclip {__version__}", **dataclasses.asdict(mark)}
-
-
-def _loaded(mark: Mark) -> Mark:
-    """The mark as it is read again."""
-    return _parsed(json.loads(json.dumps(_dump(mark))))
-
-
-def _read(path: Path) -> Mark | None:
-    """The mark in a file; None where there is none, or something else.
-
-    Raises:
-        OSError: a file is there, and cannot be read.
-    """
-    try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _parsed(found: dict[str, Any]) -> Mark:
-    if not str(found["written_by"]).startswith("offclip "):
-        raise ValueError("written by somebody else")
-    settings, contents = dict(found["settings"]), tuple(map(str, found["contents"]))
-    return Mark(str(found["purpose"]), str(found["dataset"]), settings, contents)

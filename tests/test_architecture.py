@@ -11,10 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "offclip"
 
 # Part of the package → the parts it may import. The ground may be imported by all.
-GROUND = {"files", "keys", "folders"}
+GROUND = {"files", "keys", "marks", "folders"}
 ALLOWED = {
     "files": set(),
     "keys": set(),
+    "marks": set(),
     "folders": set(),
     "scores": set(),
     "squares": set(),

@@ -1,6 +1,5 @@
 """Nothing that has no mark is written into, replaced or removed; results appear whole or not."""
 
-import hashlib
 import json
 import os
 import signal
@@ -28,17 +27,9 @@ from offclip.folders import (
     separate,
     settled,
 )
+from tests.states import state
 
 OURS = Mark("results", "a_set", {"seed": 0})
-
-
-def state(folder):
-    """Checksum of every file below a folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def make(folder, mark=OURS, *, force=False, resume=False, **files):

@@ -1,6 +1,5 @@
 """Every command that writes leaves what it did not make as it was: refused, killed or failed."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from offclip.folders import MARK, read_mark
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
 from offclip.rehearsal import rehearse
 from tests.data.synthetic import pack, report_xml
+from tests.states import state
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
@@ -30,15 +30,6 @@ SMALL = {
     "steps": 2, "batch_size": 8, "validate_every": 2, "draws": 1, "image_size": 64,
     "image_widths": [8, 16], "dim": 16, "heads": 2,
 }  # fmt: skip
-
-
-def state(folder):
-    """Checksum of every file below a folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def fill(folder):

@@ -64,6 +64,8 @@ def _print_run(options: argparse.Namespace) -> None:
     found, material = finished(options)
     for record in run_records(measure_run(found, material, "test")):
         print(_line(record))
+    for prompt, words in found.about["unknown_words"].items():
+        print(f"  {prompt!r} was scored without a word that the model does not know: {words[0]}")
 
 
 def _line(record: Any) -> str:

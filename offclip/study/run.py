@@ -211,6 +211,7 @@ def _score(
         "minutes": max(result.seconds, scoring) / 60,
         "best": result.best,
         "texts": texts,
+        "unknown_words": {p: words for p in asked.prompts if (words := model.unknown_words(p))},
     }
     write_json(folder / "run.json", about)
 

@@ -46,6 +46,9 @@ def test_a_finished_run_is_kept_and_can_be_loaded(material, tmp_path):
         material.records.query("split == 'test'").study_id
     )
     assert done.about["texts"]["kept"] + done.about["texts"]["dropped"] == 2 * 35
+    unknown = done.about["unknown_words"]
+    assert unknown["there is pneumothorax"] == ["pneumothorax"]
+    assert "there is cardiomegaly" not in unknown
 
 
 def test_a_run_of_other_code_is_not_returned_and_is_reported(material, tmp_path, monkeypatch):
