@@ -107,7 +107,7 @@ def train(
     Interrupted runs go on from the last checkpoint when called again with the same folder and
     configuration, to the same weights: bit for bit on a CPU, and on a GPU up to the order in which
     its kernels add. A finished run is loaded, not repeated. On return ``model`` holds the best
-    weights. Float32 is exact on GPUs too, see :func:`offclip.scores.use_exact_float32`.
+    weights. Float32 is exact on GPUs too, see ``offclip.scores.use_exact_float32``.
 
     Started by ``accelerate launch`` or ``torchrun``, every process calls this with the same
     arguments. Each takes its part of every batch, and the loss is that of the whole batch. The
