@@ -179,10 +179,8 @@ def replaced(
             remove_parts(work)
             try:
                 yield work
-                files = [
-                    str(p.relative_to(work).as_posix()) for p in work.rglob("*") if _is_file(p)
-                ]
-                made = tuple(sorted(set(files) - {MARK}))
+                files = {p.relative_to(work).as_posix() for p in work.rglob("*") if _is_file(p)}
+                made = tuple(sorted(files - {MARK}))
                 _refuse_strangers(folder, made, before)
             except BaseException:
                 if not resume or [each.name for each in work.iterdir()] == [MARK]:

@@ -121,8 +121,9 @@ def curate_archive(
         separate(out, "out", **{name: folder})
     settings = {name: str(path.resolve()) for name, path in (("root", root), ("reports", reports))}
     settings["classifier"] = str(Path(classifier).resolve()) if classifier else ""
-    before = check(out, Mark(CURATED, dataset, settings), force=force)
-    same = before is not None and not before.differences(Mark(CURATED, dataset, settings))
+    wanted = Mark(CURATED, dataset, settings)
+    before = check(out, wanted, force=force)
+    same = before is not None and not before.differences(wanted)
     if seed is None:
         seed = before.settings["seed"] if before and same else 0
     mark = Mark(CURATED, dataset, {**settings, "seed": seed}, CONTENTS)

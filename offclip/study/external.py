@@ -12,7 +12,7 @@ import pandas as pd
 from offclip.evaluation import Record, device_name
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
 from offclip.files import check_folder
-from offclip.folders import Mark, claim, separate, settled
+from offclip.folders import Mark, claim, expect, separate, settled
 from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
 from offclip.study.external_cases import Cases, Options, cases_of, check_missing
@@ -144,7 +144,8 @@ def evaluate_published_set(
     asked = asked.without(unknown)
     scored, here = copy.score(scorer, prompts, cases.names)
     head = "cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention"
-    config = config_hash({"scores": score_digest(scorer, prompts), **asdict(options)})
+    digest = expect(here, SCORED).settings["scorer"]  # weights are hashed once
+    config = config_hash({"scores": digest, **asdict(options)})
     device = device_name(next(scorer.model.parameters()).device)
     origin = Origin(dataset, name, head, config, scored.minutes, device)
     parts: dict[str, _Part] = {}
