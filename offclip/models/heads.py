@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize, scaled_dot_product_attention
+from torch.nn.functional import linear, normalize
 from torch.utils.checkpoint import checkpoint
 
 from offclip.models.config import ModelConfig
+from offclip.models.fusion import FusionLayer
 from offclip.models.towers import Features
 from offclip.scores import PairScores, full_precision, no_autocast
 
@@ -67,122 +68,32 @@ class CosineHead(nn.Module):
         )
 
 
-def attention_products(queries: int, tokens: int, dim: int, heads: int) -> tuple[int, int]:
-    """Multiplications of one memory's cross-attention, in the two ways that it can be computed.
+PAIRS_ON_CPU = 16_384
 
-    First with projected keys and values: each token is multiplied twice by a matrix, and each
-    query meets the tokens twice. Then absorbed: the matrices are applied to the queries, whose
-    heads meet the tokens at full width. Few queries and many tokens favour the second. The query's
-    and the output's own projections are the same in both, and left out.
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that tensors on a GPU can still take, those that PyTorch holds in reserve included."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return free + unused
+
+
+def pairs_that_fit(free: int, size: int) -> int:
+    """Pairs of ``size`` bytes in a quarter of the free memory: a power of two, at least 1.
+
+    Both directions are held until the backward pass, and as much again is left to gradients and to
+    the optimizer.
     """
-    return (
-        2 * tokens * dim * (dim + queries),
-        2 * queries * dim * (dim + heads * tokens),
-    )
-
-
-class FusionLayer(nn.Module):
-    """One layer of CARZero's decoder: cross-attention, then a feed-forward block, both pre-norm.
-
-    ``x + attention(norm2(x), memory, memory)``, then ``x + linear2(ReLU(linear1(norm3(x))))``.
-    Norms and linears are named as in ``nn.TransformerDecoderLayer``, whose self-attention CARZero
-    carries but never uses; it is left out.
-    """
-
-    def __init__(self, dim: int, heads: int, feedforward: int):
-        super().__init__()
-        self.heads = heads
-        self.norm2 = nn.LayerNorm(dim)
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
-        self.out = nn.Linear(dim, dim)
-        self.norm3 = nn.LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, feedforward)
-        self.linear2 = nn.Linear(feedforward, dim)
-        for projection in (self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(projection.weight)
-            nn.init.zeros_(projection.bias)
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-    def forward(
-        self,
-        x: Float[Tensor, "#memory query dim"],
-        memory: Float[Tensor, "memory token dim"],
-        mask: Bool[Tensor, "memory token"] | None = None,
-    ) -> Float[Tensor, "memory query dim"]:
-        """Queries that all memories share come once, and are projected once.
-
-        Args:
-            x: the queries.
-            memory: what they ask.
-            mask: True for tokens that are attended; default: all are.
-        """
-        query = self.query(self.norm2(x))
-        attend = self._absorbed if self._absorbs(x.shape[1], memory.shape[1]) else self._projected
-        x = x + self.out(attend(query, memory, mask))
-        return x + self.linear2(self.linear1(self.norm3(x)).relu())
-
-    def _absorbs(self, queries: int, tokens: int) -> bool:
-        projected, absorbed = attention_products(
-            queries, tokens, self.query.in_features, self.heads
-        )
-        return absorbed < projected
-
-    def _projected(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
-        """Keys and values are made once for each memory and serve all its queries."""
-        attended = scaled_dot_product_attention(
-            self._split(query).expand(len(memory), -1, -1, -1),
-            self._split(self.key(memory)),
-            self._split(self.value(memory)),
-            attn_mask=None if mask is None else mask[:, None, None, :],
-        )
-        return attended.transpose(1, 2).flatten(2)
-
-    def _absorbed(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
-        r"""The same, with no key and no value: their matrices move to the queries' side.
-
-        :math:`q \cdot W_k m = W_k^\top q \cdot m`, and a sum of values is the value of the sum. The
-        bias of the keys adds the same to all tokens of a memory, which a softmax does not see; it
-        is there for its gradient of zero, as data-parallel training waits for every parameter's.
-        """
-        into = self.key.weight.unflatten(0, (self.heads, -1))
-        out = self.value.weight.unflatten(0, (self.heads, -1))
-        query, scale = self._split(query), into.shape[1] ** -0.5
-        asked = torch.einsum("bhqc,hcd->bhqd", query, into).flatten(1, 2)
-        bias = self.key.bias.unflatten(0, (self.heads, 1, -1))
-        offset = (query * bias).sum(dim=3).flatten(1)[:, :, None]
-        asked = asked.expand(len(memory), -1, -1)
-        logits = torch.baddbmm(scale * offset, asked, memory.transpose(1, 2), alpha=scale)
-        if mask is not None:
-            logits = logits.masked_fill(~mask[:, None, :], -torch.inf)
-        seen = (logits.softmax(dim=2) @ memory).unflatten(1, (self.heads, -1))
-        values = torch.einsum("bhqd,hcd->bqhc", seen, out).flatten(2)
-        return values + self.value.bias
-
-    def weights(
-        self,
-        x: Float[Tensor, "#memory query dim"],
-        memory: Float[Tensor, "memory token dim"],
-        mask: Bool[Tensor, "memory token"] | None = None,
-    ) -> Float[Tensor, "memory query token"]:
-        """Attention weights of this layer, averaged over its heads."""
-        query, key = self._split(self.query(self.norm2(x))), self._split(self.key(memory))
-        logits = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
-        if mask is not None:
-            logits = logits.masked_fill(~mask[:, None, None, :], -torch.inf)
-        return logits.softmax(dim=3).mean(dim=1)
+    return 2 ** max(0, (free // (4 * size)).bit_length() - 1)
 
 
 class CrossAttentionHead(nn.Module):
-    """CARZero: each side asks the other through cross-attention, in both directions.
+    """CARZero: image attends to text and text to image, by cross-attention (Lai et al. 2024).
 
-    Memory: the pooled vector and the tokens of one side; query: the pooled vector of the other.
-    Both pass one shared LayerNorm, which also closes the decoder; a small ReLU network makes the
-    score (Lai et al. 2024). Deviations: masked tokens are not attended (CARZero attends padding),
-    and a learned factor can scale the score.
+    Memory (keys and values): the pooled vector and the tokens of one side; query: the pooled
+    vector of the other. Both pass one shared LayerNorm, which also closes the decoder; a small ReLU
+    network computes the score. Deviations: masked tokens are not attended (CARZero attends
+    padding), and a learned factor can scale the score.
 
     Args:
         dim: of all tokens.
@@ -191,14 +102,13 @@ class CrossAttentionHead(nn.Module):
         feedforward: width inside a layer.
         hidden: widths of the score network between ``dim`` and 1.
         score_scale: first value of the learned factor; default: no factor, as published.
-        score_bias: first value of the score's bias, in units of the score; default: drawn.
+        score_bias: first value of the score's bias, in units of the score; default: random.
 
     Attributes:
-        pairs_at_once: image-text pairs evaluated at a time, see :meth:`rows`. Lower it where memory
-            ends; scores and gradients stay the same up to rounding.
+        pairs_at_once: image-text pairs evaluated at a time, see :meth:`rows`; None: 16,384 on a
+            CPU, and on a GPU what fits into the memory that is free at the first call, see
+            ``pairs_that_fit``. Scores and gradients stay the same up to rounding.
     """
-
-    pairs_at_once = 16_384
 
     def __init__(
         self,
@@ -212,6 +122,7 @@ class CrossAttentionHead(nn.Module):
         score_bias: float | None = None,
     ):
         super().__init__()
+        self.pairs_at_once: int | None = None
         self.norm = nn.LayerNorm(dim)
         self._layers = [FusionLayer(dim, heads, feedforward) for _ in range(layers)]
         self.layers = nn.ModuleList(self._layers)
@@ -253,13 +164,31 @@ class CrossAttentionHead(nn.Module):
         At most :attr:`pairs_at_once` pairs at a time, so that memory grows with the queries and not
         with all pairs; several such chunks are computed once more in the backward pass.
         """
-        chunks = side.split(max(1, self.pairs_at_once // len(queries)))
+        chunks = side.split(max(1, self._pairs(side.tokens) // len(queries)))
         if len(chunks) == 1:
             return self._chunk(side, queries)
         if not torch.is_grad_enabled():
             return torch.cat([self._chunk(chunk, queries) for chunk in chunks])
         again = partial(checkpoint, self._chunk, use_reentrant=False, preserve_rng_state=False)
         return torch.cat([again(chunk, queries) for chunk in chunks])
+
+    def _pairs(self, tokens: Float[Tensor, "side token dim"]) -> int:
+        if self.pairs_at_once is None:
+            size = tokens.element_size() * self.activations(tokens.shape[1])
+            on_gpu = tokens.device.type == "cuda"
+            fitting = pairs_that_fit(free_memory(tokens.device), size) if on_gpu else PAIRS_ON_CPU
+            self.pairs_at_once = fitting
+        return self.pairs_at_once
+
+    def activations(self, tokens: int) -> int:
+        """Numbers per pair that a forward pass keeps for the backward pass, at most.
+
+        ``tokens`` of a memory. Counted for the absorbed way, which keeps more.
+        """
+        layer = self._layers[0]
+        dim, feedforward = layer.linear1.in_features, layer.linear1.out_features
+        attention = 2 * layer.heads * (tokens + 1 + dim)
+        return len(self._layers) * (8 * dim + 2 * feedforward + attention)
 
     def _maps(self, side: Features, other: Features) -> Float[Tensor, "layer side other token"]:
         memory, mask = self._memory(side)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from offclip.models.heads import CrossAttentionHead
-
 CHOICES = {
     "loss": ("infonce", "offdiag_bce", "offdiag_soft", "offclip"),
     "form": ("bce", "soft_ce"),
@@ -52,7 +50,8 @@ class TrainConfig:
         ema: decay of an exponential moving average of the weights, which is then what is validated
             and kept; 0: none.
         pairs_at_once: image-text pairs that a cross-attention head evaluates at a time; more pairs
-            go in chunks, which the backward pass computes once more.
+            go in chunks, which the backward pass computes once more. Default: as many as fit, see
+            ``offclip.models.heads.CrossAttentionHead``.
         validate_every: steps between validations; the best checkpoint is one of these.
         save_every: steps between checkpoints to go on from; 0: at validations only.
         select: the validation metric that chooses the checkpoint, higher is better. Default: the
@@ -82,7 +81,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     precision: str = "float32"
     ema: float = 0.0
-    pairs_at_once: int = CrossAttentionHead.pairs_at_once
+    pairs_at_once: int | None = None
     validate_every: int = 60
     save_every: int = 0
     select: str = "abnormal_auc_pos"
@@ -100,8 +99,9 @@ class TrainConfig:
             "accumulate": 1, "patience": 0, "pairs_at_once": 1, "save_every": 0, "ema": 0,
         }  # fmt: skip
         for name, low in lowest.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name}: expected at least {low}, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"{name}: expected at least {low}, got {value}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup: expected a share in [0, 1), got {self.warmup}")
         if self.ema >= 1:

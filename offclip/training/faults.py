@@ -1,12 +1,14 @@
-"""What stops a run, said so that it can be mended."""
+"""What stops a run: errors that name the cause and the setting to change."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from offclip.files import write_json
+from offclip.models.heads import CrossAttentionHead
 from offclip.training.config import TrainConfig
 
 
@@ -35,8 +37,12 @@ def stop_not_finite(
 
 
 @contextmanager
-def memory_advice(config: TrainConfig) -> Iterator[None]:
+def memory_advice(config: TrainConfig, head: nn.Module) -> Iterator[None]:
     """Where memory ends, say what to lower, and to which value.
+
+    Args:
+        config: of the run.
+        head: of the model; the chunks of a cross-attention head are the first thing to lower.
 
     Raises:
         MemoryError: in place of PyTorch's errors, of the GPU or of the processor.
@@ -46,9 +52,14 @@ def memory_advice(config: TrainConfig) -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
-        pairs = min(config.pairs_at_once, config.batch_size**2)
+        hint = "try precision bfloat16, then a smaller batch_size"
+        if isinstance(head, CrossAttentionHead):
+            every = config.batch_size**2
+            pairs = min(head.pairs_at_once or every, every)
+            hint = (
+                f"try pairs_at_once {max(1, pairs // 4)} (now {pairs}), then precision bfloat16, "
+                "then a smaller batch_size"
+            )
         raise MemoryError(
-            f"memory: not enough for batch_size {config.batch_size}; try pairs_at_once "
-            f"{max(1, pairs // 4)} (now {pairs}), then precision bfloat16, then a smaller "
-            f"batch_size ({error})"
+            f"memory: not enough for batch_size {config.batch_size}; {hint} ({error})"
         ) from error

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from offclip.files import remove_parts, write_json
 from offclip.folders import Mark, claim
 from offclip.models import PairModel, load_weights, save_weights
-from offclip.models.heads import CosineHead
+from offclip.models.heads import CosineHead, CrossAttentionHead
 from offclip.scores import use_exact_float32
 from offclip.training.checkpoint import LAST, PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
@@ -142,7 +142,8 @@ def train(
         write_config(folder, model, config)
         if first:
             remove_parts(folder)
-    model.head.pairs_at_once = config.pairs_at_once
+    if isinstance(model.head, CrossAttentionHead):
+        model.head.pairs_at_once = config.pairs_at_once
     if accelerator.num_processes > 1:
         use_global_statistics(model)
     model.to(accelerator.device)
@@ -161,7 +162,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         begun = time.perf_counter()
-        terms = _step(module, optimizer, stream, config, accelerator, progress.step, folder)
+        with memory_advice(config, model.head):
+            terms = _step(module, optimizer, stream, config, accelerator, progress.step, folder)
         if config.scale_bound == "step" and isinstance(model.head, CosineHead):
             model.head.bound_scale()
         if average:
@@ -266,7 +268,7 @@ def _step(
         batch = dict(next(stream))
         studies.append(list(batch.pop("ids")))
         last = number == config.accumulate - 1
-        with nullcontext() if last else accelerator.no_sync(module), memory_advice(config):
+        with nullcontext() if last else accelerator.no_sync(module):
             losses = module(**batch)
             accelerator.backward(losses["total"] / config.accumulate)
         terms.append({name: term.detach() for name, term in losses.items()})

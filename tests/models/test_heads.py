@@ -1,5 +1,6 @@
 """Heads: one function by several ways of computing it, and the precision of the scores."""
 
+import gc
 import math
 from copy import deepcopy
 from dataclasses import replace
@@ -10,13 +11,10 @@ from torch import nn
 from torch.nn.functional import linear, normalize
 
 from offclip.models import ModelConfig
-from offclip.models.heads import (
-    CosineHead,
-    CrossAttentionHead,
-    FusionLayer,
-    attention_products,
-)
+from offclip.models.fusion import absorbs, attention_products
+from offclip.models.heads import CosineHead, CrossAttentionHead, pairs_that_fit
 from offclip.models.towers import Features
+from tests.live_bytes import LiveBytes
 
 DIM = 16
 
@@ -61,22 +59,43 @@ def peer_of(layer):
 @pytest.mark.parametrize(("queries", "tokens"), [(3, 30), (40, 4)])
 def test_a_layer_is_pytorchs_decoder_layer(queries, tokens, shared, masked):
     layer = head_of().layers[0]
-    assert layer._absorbs(queries, tokens) == (queries < tokens)
     memory = features(5, tokens, masked=masked)
+    assert layer._absorbs(queries, memory.tokens) == (queries < tokens)
     x = torch.randn(1 if shared else 5, queries, DIM, dtype=torch.float64)
     hidden = None if memory.mask is None else ~memory.mask
     expected = peer_of(layer)(x.expand(5, -1, -1), memory.tokens, memory_key_padding_mask=hidden)
     torch.testing.assert_close(layer(x, memory.tokens, memory.mask), expected)
 
 
-def test_the_form_with_fewer_products_is_taken():
+def test_a_cpu_takes_the_way_with_fewer_products_and_a_gpu_the_one_with_fewer_activations():
     """Counted by hand at the published size: 4 heads of 192, an image of 197 tokens."""
-    layer = FusionLayer(768, 4, 1024)
     for queries in (1, 32, 111, 112, 256):
         projected = 2 * 197 * 768**2 + 2 * queries * 197 * 768
         absorbed = 2 * queries * 768**2 + 2 * queries * 4 * 197 * 768
         assert attention_products(queries, 197, 768, 4) == (projected, absorbed)
-    assert layer._absorbs(111, 197) and not layer._absorbs(112, 197)
+    for device, most in (("cpu", 111), ("cuda", 49)):
+        assert absorbs(most, 197, 768, 4, device=device)
+        assert not absorbs(most + 1, 197, 768, 4, device=device)
+
+
+@pytest.mark.parametrize("free", [0, 4, 4000, 4095, 4096, 4_100_000])
+def test_chunks_on_a_gpu_take_at_most_a_quarter_of_its_free_memory(free):
+    pairs = pairs_that_fit(free, 1)
+    assert pairs == 1 or pairs <= free / 4 < 2 * pairs
+    assert pairs.bit_count() == 1
+
+
+@pytest.mark.parametrize("queries", [4, 40])
+def test_activations_bound_what_a_forward_pass_keeps(queries):
+    """Counted from the tensors that are live after it, both ways."""
+    head = CrossAttentionHead(32, heads=4, layers=2, feedforward=64, hidden=[16])
+    side = Features(torch.randn(64, 32), torch.randn(64, 30, 32))
+    with LiveBytes() as memory:
+        scores = head.rows(side, torch.randn(queries, 32))
+        kept = memory.live
+    assert scores.requires_grad
+    per_memory = 4 * 64 * 31 * 32 * (2 + 2 * 2)  # normed tokens; keys and values of each layer
+    assert kept <= 4 * head.activations(30) * 64 * queries + per_memory
 
 
 @pytest.mark.parametrize("pairs", [1, 7, 10, 24])
@@ -114,6 +133,23 @@ def test_recomputation_holds_a_chunk_at_a_time():
         return sum(sizes)
 
     assert kept(16) < 0.2 * kept(10_000)
+
+
+def test_recomputed_chunks_do_not_stay_alive():
+    """The peak of the backward pass too, with no help from the garbage collector."""
+    images, texts = features(32, 4), features(32, 4, seed=1)
+    peaks = []
+    gc.disable()
+    try:
+        for at_once in (10_000, 64):
+            head = head_of()
+            head.pairs_at_once = at_once
+            with LiveBytes() as memory:
+                head(images, texts).mean.logsumexp(dim=1).sum().backward()
+            peaks.append(memory.peak)
+    finally:
+        gc.enable()
+    assert peaks[1] < 0.25 * peaks[0]
 
 
 def half_features(seed):
