@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from offclip.evaluation import Record, commit_of_code, config_hash, device_name, write_evidence
+from benchmarks._notes import clean_commit
+from offclip.evaluation import Record, config_hash, device_name, write_evidence
 from offclip.losses import (
     chunked_info_nce,
     chunked_off_diagonal_loss,
@@ -114,14 +115,6 @@ def measure_all(sizes: list[int], plain_up_to: int, chunk_size: int) -> list[dic
                 )
                 print(f"{loss:<14}{way:<10}{size:>7}{seconds:>10.2f}{more:>10.0f}", flush=True)
     return cases
-
-
-def clean_commit() -> str:
-    """Hash of the code's commit; numbers of record come from a checkout without changes."""
-    commit = commit_of_code()
-    if commit.endswith("+") or commit == "unknown":
-        raise ValueError(f"commit: expected a clean checkout, got {commit}; commit, then measure")
-    return commit
 
 
 def record(

@@ -35,7 +35,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from benchmarks.chunked_losses import clean_commit
+from benchmarks._notes import clean_commit
 from offclip.data import cache
 from offclip.data.archive import curate_archive
 from offclip.data.cache import write_cache

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.chunked_losses import clean_commit
+from benchmarks._notes import clean_commit
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
 from offclip.evaluation import Record, config_hash, device_name, write_evidence

@@ -1,8 +1,8 @@
-"""A whole OFF-CLIP training step of the published architecture, against the arithmetic it needs.
+"""A full OFF-CLIP training step of the published architecture, against the arithmetic it needs.
 
     python -m benchmarks.full_step --sizes 4 8 16 --record book/results/full_step.json
     python -m benchmarks.full_step --device cuda --precision bfloat16 \\
-        --sizes 32 64 128 256 --largest --compile --record book/results/full_step_gpu.json
+        --sizes 64 256 512 --largest 2048 --compile --record book/results/full_step_gpu.json
 
 ViT-B/16, BERT-base, the cross-attention head, ``offclip_loss`` and AdamW, with random weights and
 inputs; sentences have 12 to 24 tokens. ``97 slots``: BERT reads every text padded to 97, as the
@@ -11,27 +11,23 @@ compared first. The floor is the step's multiplications, counted by PyTorch, at
 the rate that this machine multiplies large matrices of the same precision in the same run.
 """
 
-import argparse
 import statistics
-import time
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.chunked_losses import clean_commit
-from offclip.evaluation import Record, config_hash, device_name, write_evidence
+from benchmarks._notes import ROUNDS, Notes, seconds, speed_parser
+from benchmarks.device import SIDE, product_rates
 from offclip.models import Features, PublishedCARZero, PublishedConfig
+from offclip.scores import use_exact_float32
 from offclip.training import Objective, TrainConfig
 from offclip.training.watch import memory_gib
 
 VOCABULARY, SEPARATOR = 30_000, 3
 SLOTS = PublishedConfig(vocabulary=VOCABULARY).text_length
-MATRIX = {"cpu": 3072, "cuda": 8192}  # side of the matrices that the machine's rate is measured on
 INPUTS = ("images", "input_ids", "attention_mask")
 Batch = Mapping[str, Tensor]
 
@@ -62,12 +58,12 @@ def new_batch(size: int, device: str, slots: int = 0) -> Batch:
     return {name: value.to(device) for name, value in batch.items()}
 
 
-def operations(size: int) -> int:
+def operations(size: int, **sizes: Any) -> int:
     """Floating-point operations from the batch to the scores and back, nothing computed twice.
 
     The towers' are counted for one study and grow with the batch; the head's for all pairs.
     """
-    model = new_objective("cpu", "float32").model
+    model = new_objective("cpu", "float32", **sizes).model
     one = {name: value[:1] for name, value in new_batch(size, "cpu").items()}
     with FlopCounterMode(display=False) as towers:
         read = model.encode_texts(one["input_ids"], one["attention_mask"])
@@ -79,44 +75,22 @@ def operations(size: int) -> int:
             for tokens in (model.config.grid**2, SLOTS)
         ]  # fmt: skip
     head = model.head.to("meta")
-    head.pairs_at_once = size * size
+    head.pairs_at_once = size * size  # no chunks: nothing twice
     with FlopCounterMode(display=False) as pairs:
         head(*sides).mean.sum().backward()
     return size * towers.get_total_flops() + pairs.get_total_flops()
 
 
-def wait(device: str) -> None:
-    """Until the device has done what it was given."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def multiplication_rate(device: str, precision: str) -> float:
-    """Floating-point operations a second of large matrix products, the best of ten."""
-    side, kind = MATRIX[device], getattr(torch, precision)
-    a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-    best = 0.0
-    for _ in range(10):
-        start = time.perf_counter()
-        a @ b
-        wait(device)
-        best = max(best, 2 * side**3 / (time.perf_counter() - start))
-    return best
-
-
 def step_seconds(objective: Any, batch: Batch, device: str, rounds: int) -> list[float]:
-    """Seconds of so many whole steps; one more before them does not count."""
+    """Seconds of so many full steps; one more before them does not count."""
     optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-5)
-    taken = []
-    for _ in range(1 + rounds):
-        wait(device)
-        start = time.perf_counter()
+
+    def step() -> None:
         objective(**batch)["total"].backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        wait(device)
-        taken.append(time.perf_counter() - start)
-    return taken[1:]
+
+    return [seconds(device, step) for _ in range(1 + rounds)][1:]
 
 
 @torch.no_grad()
@@ -134,75 +108,59 @@ def compare(objective: Objective, device: str, precision: str) -> None:
     model.train()
 
 
-def largest_batch(objective: Objective, device: str) -> int:
-    """The largest batch of a power of two that fits."""
+def largest_batch(objective: Objective, device: str, cap: int) -> int:
+    """The largest batch of a power of two that fits, up to ``cap``."""
     size = 32
-    while True:
+    while 2 * size <= cap:
         try:
             step_seconds(objective, new_batch(2 * size, device), device, rounds=1)
         except torch.OutOfMemoryError:
-            return size
+            break
         size *= 2
+    return size
 
 
 def main() -> None:
     """Measure and print; with ``--record`` write evidence."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser = speed_parser(__doc__)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--sizes", nargs="+", type=int, default=[4, 8, 16])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    parser.add_argument("--largest", action="store_true", help="look for the largest batch")
-    parser.add_argument("--record", type=Path)
-    options = parser.parse_args()
-    commit, device = clean_commit() if options.record else "", options.device
-    objective = new_objective(device, options.precision)
-    compare(objective, device, options.precision)
-    base = Record(
-        dataset="random", split="train", variant="ours", prompting=None, head="cross_attention",
-        metric="", detail="", seed=0, value=0.0, unit="", interval=None, interval_method=None, n=0,
-        config=config_hash({"precision": options.precision}), commit=commit,
-        device=device_name(device), minutes=0.0,
-    )  # fmt: skip
-    records: list[Record] = []
-
-    def note(metric: str, value: float, unit: str, **given: Any) -> None:
-        record = replace(base, metric=metric, value=value, unit=unit, **given)
-        records.append(record)
-        print(f"N = {record.n:5}  {record.variant:10} {metric:24} {value:10.3f} {unit}", flush=True)
-
-    rate = multiplication_rate(device, options.precision)
-    side = MATRIX[device]
-    note(
-        "multiplication_rate", rate / 1e12, "TFLOP/s", n=side, detail=f"{side}, {options.precision}"
+    parser.add_argument(
+        "--largest", type=int, default=0, help="look for the largest batch up to it"
     )
+    parser.add_argument("--layers", type=int, default=12, help="of both towers")
+    options = parser.parse_args()
+    use_exact_float32()
+    device, precision = options.device, options.precision
+    objective = new_objective(device, precision, layers=options.layers)
+    compare(objective, device, precision)
+    notes = Notes(options, {"precision": precision, "layers": options.layers}, dataset="random",
+                  split="train", head="cross_attention")  # fmt: skip
+    rate = max(product_rates(device, precision)) * 1e12
+    side = SIDE[device]
+    notes.add("multiplication_rate", rate / 1e12, "TFLOP/s", n=side, detail=f"{side}, {precision}")
     variants: dict[str, tuple[Any, int]] = {"ours": (objective, 0), "97 slots": (objective, SLOTS)}
     if options.compile:
         variants["compiled"] = (torch.compile(objective), 0)
     for size in sorted(options.sizes):
-        floor = operations(size) / rate
-        about = {"n": size, "detail": f"N = {size}, {options.precision}"}
-        note("step_floor", floor, "s", **about)
+        floor = operations(size, layers=options.layers) / rate
+        about: dict[str, Any] = {"n": size, "detail": f"N = {size}, {precision}"}
+        notes.add("step_floor", floor, "s", **about)
         for name, (way, slots) in variants.items():
             if device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             taken = step_seconds(way, new_batch(size, device, slots), device, options.rounds)
             median, about["variant"] = statistics.median(taken), name
-            bounds = {"interval": (min(taken), max(taken)), "interval_method": "rounds"}
-            note("step", median, "s", **about, **bounds)
-            note("peak_memory", memory_gib(device), "GiB", **about)
-            if name == "ours":
-                note("share_of_multiplication_rate", floor / median, "", **about)
+            bounds = {"interval": (min(taken), max(taken)), "interval_method": ROUNDS}
+            notes.add("step", median, "s", **about, **bounds)
+            notes.add("peak_memory", memory_gib(device), "GiB", **about)
+            if name != "97 slots":
+                notes.add("share_of_multiplication_rate", floor / median, **about)
     if options.largest:
-        found = largest_batch(objective, device)
-        note(
-            "largest_batch", found, "studies", n=found, detail=f"power of two, {options.precision}"
-        )
-    if options.record:
-        print(f"wrote {write_evidence(options.record, records)}")
+        found = largest_batch(objective, device, options.largest)
+        notes.add("largest_batch", found, "studies", n=found, detail=f"power of two, {precision}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Stands between ``models`` and ``losses`` so that neither imports the other.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,10 @@ def full_precision(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def no_autocast(like: Tensor) -> torch.autocast:
+def no_autocast(like: Tensor) -> AbstractContextManager[Any]:
     """Inside, products on the device of ``like`` keep the dtype of their factors."""
+    if not torch.amp.is_autocast_available(like.device.type):  # the device "meta", for one
+        return nullcontext()
     return torch.autocast(like.device.type, enabled=False)
 
 

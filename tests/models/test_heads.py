@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, normalize
 
+from benchmarks._memory import LiveBytes
 from offclip.models import ModelConfig
 from offclip.models.fusion import absorbs, attention_products
 from offclip.models.heads import CosineHead, CrossAttentionHead, pairs_that_fit
 from offclip.models.towers import Features
-from tests.live_bytes import LiveBytes
 
 DIM = 16
 
@@ -195,3 +195,12 @@ def test_scores_of_a_head_in_half_precision_are_float32(head):
     with torch.no_grad():
         scores = deepcopy(head).bfloat16()(half_features(0), half_features(1))
     assert scores.image_to_text.dtype == scores.text_to_image.dtype == torch.float32
+
+
+@pytest.mark.parametrize("head", [CosineHead(ModelConfig()), head_of()])
+def test_scores_have_shapes_without_values(head):
+    """On the device "meta", where operations and memory are counted before anything is run."""
+    with torch.device("meta"):
+        sides = [Features(torch.empty(n, DIM), torch.empty(n, 4, DIM)) for n in (3, 5)]
+    scores = deepcopy(head).float().to("meta")(*sides)
+    assert scores.image_to_text.shape == (3, 5) and scores.mean.is_meta
