@@ -11,12 +11,10 @@ the same study pictures; the first pictures of both are compared before anything
 - ``PNG files``: a DataLoader that decodes each file with Pillow, in ``--workers`` processes.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +23,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks._notes import clean_commit
+from benchmarks._notes import ROUNDS, Notes, speed_parser
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
-from offclip.evaluation import Record, config_hash, device_name, write_evidence
 from offclip.phantom import render_many
 from offclip.squares import LONGER_SIDE
 from offclip.training import Augmentation, augment
@@ -109,16 +106,14 @@ def ways(
 
 def main() -> None:
     """Measure and print; with ``--record`` write evidence."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = speed_parser(__doc__, device="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--pictures", type=int, default=20 * BATCH)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--record", type=Path)
     options = parser.parse_args()
-    commit, start = clean_commit() if options.record else "", time.perf_counter()
+    fields = {"dataset": "generated", "split": "train", "interval_method": ROUNDS}
+    notes = Notes(options, {"batch": BATCH}, **fields, n=options.pictures,
+                  detail=f"batches of {BATCH}")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         names = make_files(root, options.pictures)
@@ -133,32 +128,14 @@ def main() -> None:
             for name, batches in compared.items():
                 rates[name].append(rate(batches))
     *ours, peer = rates
-    base = Record(
-        dataset="generated", split="train", variant="", prompting=None, head=None, metric="",
-        detail="", seed=0, value=0.0, unit="", interval=None,
-        interval_method="smallest and largest of the rounds", n=options.pictures,
-        config=config_hash({"batch": BATCH}), commit=commit, device=device_name(),
-        minutes=(time.perf_counter() - start) / 60,
-    )  # fmt: skip
-    records = []
     for name, found in rates.items():
-        bounds = (min(found), max(found))
-        records.append(replace(
-            base, variant=name, metric="pictures_per_second", unit="pictures/s",
-            detail=f"batches of {BATCH}", value=statistics.median(found), interval=bounds,
-        ))  # fmt: skip
+        notes.add("pictures_per_second", statistics.median(found), "pictures/s", variant=name,
+                  interval=(min(found), max(found)))  # fmt: skip
     for name in ours:
         ratios = [a / b for a, b in zip(rates[name], rates[peer], strict=True)]
         value = statistics.median(rates[name]) / statistics.median(rates[peer])
-        records.append(replace(
-            base, variant=name, metric="speed_over_png", detail=f"{name} over {peer}",
-            value=value, interval=(min(ratios), max(ratios)),
-        ))  # fmt: skip
-    for record in records:
-        low, high = record.interval or (0.0, 0.0)
-        print(f"{record.metric:20} {record.variant:24} {record.value:9.1f} [{low:.1f}, {high:.1f}]")
-    if options.record:
-        print(f"wrote {write_evidence(options.record, records)}")
+        notes.add("speed_over_png", value, variant=name, detail=f"{name} over {peer}",
+                  interval=(min(ratios), max(ratios)))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import torch
 from benchmarks._notes import ROUNDS, Notes, seconds, speed_parser
 from offclip.scores import use_exact_float32
 
-SIDE = {"cpu": 3072, "cuda": 8192}  # of the matrices
+SIDE = {"cpu": 2048, "cuda": 8192}  # of the matrices
 COPIED = {"cpu": 2**26, "cuda": 2**32}  # bytes of a copy, several times the cache
+PRECISIONS = {"cpu": ("float32",), "cuda": ("float32", "TensorFloat-32", "bfloat16")}
 ROUNDS_OF = {"cpu": 3, "cuda": 10}
 
 
@@ -67,9 +68,7 @@ def main() -> None:
 
     note("copy_rate", copy_rates(options.device), "TB/s", "within the device",
          COPIED[options.device])  # fmt: skip
-    for precision in ("float32", "TensorFloat-32", "bfloat16"):
-        if precision == "TensorFloat-32" and options.device == "cpu":
-            continue
+    for precision in PRECISIONS[options.device]:
         side = SIDE[options.device]
         rates = product_rates(options.device, precision)
         note("multiplication_rate", rates, "TFLOP/s", f"{side}, {precision}", side)

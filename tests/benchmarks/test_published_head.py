@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
+from benchmarks._head import Setting, new_head
 from benchmarks._published import fusion_weights, published_module
-from benchmarks.published_head import Setting, compare, new_head
+from benchmarks.published_head import compare
 from tests.paths import golden
 
 
