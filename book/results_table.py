@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from book.execute import ROOT
+from book.gpu_table import gpu_table
 from book.ledger_table import ledger_table
 from offclip.evaluation import read_evidence
 from offclip.files import write_text
@@ -105,6 +106,7 @@ def _cost(cell: pd.Series) -> str:
 PAGES: dict[str, Callable[[pd.DataFrame], str]] = {
     "README.md": results_table,
     "book/ledger.md": ledger_table,
+    "book/gpu.md": gpu_table,
     "book/adopt.md": memory_table,
 }
 
