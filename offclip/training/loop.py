@@ -8,21 +8,14 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count, islice
-from math import isfinite
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import cast
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
 
 from offclip.files import remove_parts, write_json
 from offclip.folders import Mark, claim
@@ -32,14 +25,15 @@ from offclip.scores import use_exact_float32
 from offclip.training.checkpoint import LAST, PREVIOUS, Metrics, Progress, resume, save_progress
 from offclip.training.config import TrainConfig
 from offclip.training.distributed import process_state, use_global_statistics
-from offclip.training.faults import memory_advice, stop_not_finite
+from offclip.training.faults import memory_advice
+from offclip.training.log import log_entry, report_line, step_facts
 from offclip.training.objective import Objective
 from offclip.training.optimizer import new_optimizer, weight_average
 from offclip.training.schedule import learning_rate
-from offclip.training.watch import Watch, memory_gib
+from offclip.training.step import take_step
+from offclip.training.stream import Batches, Prepare, stream
+from offclip.training.watch import Watch
 
-Batch = Mapping[str, Any]
-Prepare = Callable[[Tensor], Tensor]
 Validate = Callable[[PairModel], dict[str, float]]
 RUN = "training run"
 """Purpose of the folder, in its mark; see ``offclip.folders``."""
@@ -53,24 +47,6 @@ FILES = (
     "tensorboard/events.*",
 )
 """What training writes into it."""
-NO_TERMS = ("gradient_norm", "seconds")  # of what is noted of a step
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """Batches of every epoch, each a function of the epoch and its place in it."""
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        ...
-
-    def __call__(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of an epoch from number ``start`` on.
-
-        Mappings with ``images``, ``input_ids``, ``attention_mask``, ``is_normal`` and ``ids``
-        (named in errors). Iterated in a thread, one batch ahead: no global random numbers.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -154,7 +130,7 @@ def train(
     progress = resume(folder, parts)
     accelerator.wait_for_everyone()
     done, every = (steps * config.accumulate for steps in (progress.step, config.steps))
-    stream = _stream(batches, done, every, accelerator, prepare)
+    parts_of_batches = stream(batches, done, every, accelerator, prepare)
     started = time.perf_counter() - progress.seconds
     judged = model if average is None else cast(PairModel, average.module)
     while progress.step < config.steps:
@@ -163,7 +139,9 @@ def train(
             group["lr"] = rate
         begun = time.perf_counter()
         with memory_advice(config, model.head):
-            terms = _step(module, optimizer, stream, config, accelerator, progress.step, folder)
+            terms = take_step(
+                module, optimizer, parts_of_batches, config, accelerator, progress.step, folder
+            )
         if config.scale_bound == "step" and isinstance(model.head, CosineHead):
             model.head.bound_scale()
         if average:
@@ -171,13 +149,13 @@ def train(
         progress.step += 1
         progress.since.append({**terms, "seconds": time.perf_counter() - begun})
         validates = progress.step % config.validate_every == 0 or progress.step == config.steps
-        facts = _facts(progress, config, rate, accelerator.device)
+        facts = step_facts(progress, config, rate, accelerator.device)
         if watch and first:
             watch(progress.step, facts)
         if validates:
             metrics = _validated(judged, validate, config, first)
             progress.seconds = time.perf_counter() - started
-            entry = _entry(progress, metrics, facts)
+            entry = log_entry(progress, metrics, facts)
             progress.log.append(entry)
             progress.since = []
             if _improves(metrics[config.select], progress.best.get(config.select)):
@@ -185,7 +163,7 @@ def train(
                 if first:
                     save_weights(folder / "best.safetensors", judged)
             if report and first:
-                report(_line(entry, config))
+                report(report_line(entry, config))
             if watch and first:
                 watch(progress.step, {f"validation_{k}": v for k, v in metrics.items()})
         progress.seconds = time.perf_counter() - started
@@ -202,124 +180,6 @@ def _check_share(config: TrainConfig, accelerator: Accelerator) -> None:
             f"batch_size: expected a multiple of the {accelerator.num_processes} processes, "
             f"got {config.batch_size}"
         )
-
-
-def _stream(
-    batches: Batches, start: int, stop: int, accelerator: Accelerator, prepare: Prepare | None
-) -> Iterator[Batch]:
-    """This process's part of batches ``start`` to ``stop``, on its device, prepared.
-
-    ``prepare`` runs in the step, with its random numbers; the batch is fetched during the step
-    before.
-    """
-    if len(batches) == 0:
-        raise ValueError("batches: an epoch gave no batch; there are fewer studies than batch_size")
-    device, pinned = accelerator.device, accelerator.device.type == "cuda"
-    for batch in _ahead(islice(_parts(batches, start, accelerator, pinned), stop - start)):
-        part = {
-            name: v.to(device, non_blocking=pinned) if isinstance(v, Tensor) else v
-            for name, v in batch.items()
-        }
-        yield {**part, "images": prepare(part["images"])} if prepare else part
-
-
-def _parts(batches: Batches, start: int, accelerator: Accelerator, pinned: bool) -> Iterator[Batch]:
-    """This process's part of batch ``start`` and all later ones, in memory of the CPU."""
-    rank, of = accelerator.process_index, accelerator.num_processes
-    for epoch in count(start // len(batches)):
-        first = start % len(batches) if epoch == start // len(batches) else 0
-        for batch in batches(epoch, first):
-            size = len(batch["ids"]) // of
-            own = slice(rank * size, (rank + 1) * size)
-            yield {
-                name: v[own].pin_memory() if pinned and isinstance(v, Tensor) else v[own]
-                for name, v in batch.items()
-            }
-
-
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, each fetched by a thread while the one before it is in use."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        fetched = thread.submit(next, batches, None)
-        while (batch := fetched.result()) is not None:
-            fetched = thread.submit(next, batches, None)
-            yield batch
-
-
-def _step(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    stream: Iterator[Batch],
-    config: TrainConfig,
-    accelerator: Accelerator,
-    step: int,
-    folder: Path,
-) -> dict[str, float]:
-    """One step of the optimiser: means of the loss's terms over its batches, and gradient norm."""
-    # Random numbers are a function of the step, so that there is no state of theirs to resume.
-    own = np.random.SeedSequence((config.seed, step, accelerator.process_index))
-    torch.manual_seed(int(own.generate_state(1)[0]))
-    module.train()
-    optimizer.zero_grad(set_to_none=True)
-    path = folder / f"not_finite_{accelerator.process_index}.json"
-    terms: list[dict[str, Tensor]] = []
-    studies: list[list[object]] = []
-    for number in range(config.accumulate):
-        batch = dict(next(stream))
-        studies.append(list(batch.pop("ids")))
-        last = number == config.accumulate - 1
-        with nullcontext() if last else accelerator.no_sync(module):
-            losses = module(**batch)
-            accelerator.backward(losses["total"] / config.accumulate)
-        terms.append({name: term.detach() for name, term in losses.items()})
-    norm = accelerator.clip_grad_norm_(module.parameters(), config.clip_norm)
-    values, gradient_norm = _read(terms, norm)
-    for each, ids in zip(values, studies, strict=True):
-        if not isfinite(each["total"]):
-            stop_not_finite("loss", each["total"], each, ids, step, config, path)
-    facts = {name: fmean(each[name] for each in values) for name in values[0]}
-    facts["gradient_norm"] = gradient_norm
-    if not isfinite(gradient_norm):
-        every = [study for ids in studies for study in ids]
-        stop_not_finite("gradient norm", gradient_norm, facts, every, step, config, path)
-    optimizer.step()
-    return facts
-
-
-def _read(terms: list[dict[str, Tensor]], norm: Tensor) -> tuple[list[dict[str, float]], float]:
-    """Terms of each batch and the gradient norm as numbers: the one wait for the device a step."""
-    *values, last = torch.stack([*(t for each in terms for t in each.values()), norm]).tolist()
-    left = iter(values)
-    return [{name: next(left) for name in each} for each in terms], last
-
-
-def _facts(
-    progress: Progress, config: TrainConfig, rate: float, device: torch.device
-) -> dict[str, float]:
-    """What :data:`Watch` gets after a step."""
-    latest = progress.since[-1]
-    losses = {f"loss_{name}": value for name, value in latest.items() if name not in NO_TERMS}
-    pace = fmean(entry["seconds"] for entry in progress.since[-20:])
-    return {
-        **losses,
-        "gradient_norm": latest["gradient_norm"],
-        "learning_rate": rate,
-        "studies_per_second": config.batch_size * config.accumulate / pace,
-        "memory_gib": memory_gib(device),
-        "seconds_left": pace * (config.steps - progress.step),
-    }
-
-
-def _entry(progress: Progress, metrics: dict[str, float], facts: dict[str, float]) -> Metrics:
-    """A line of the log."""
-    means = {name: fmean(step[name] for step in progress.since) for name in progress.since[0]}
-    losses = {f"loss_{name}": mean for name, mean in means.items() if name not in NO_TERMS}
-    norm = means["gradient_norm"]
-    costs = {name: facts[name] for name in ("learning_rate", "studies_per_second", "memory_gib")}
-    return {
-        "step": progress.step, **losses, "gradient_norm": norm, **metrics, **costs,
-        "seconds": progress.seconds,
-    }  # fmt: skip
 
 
 def _validated(
@@ -343,13 +203,6 @@ def _validated(
 def _improves(value: float, best: float | None) -> bool:
     """Whether a metric is the best so far; NaN and infinities never are, and block none after."""
     return math.isfinite(value) and (best is None or not value <= best)
-
-
-def _line(entry: Metrics, config: TrainConfig) -> str:
-    return (
-        f"step {entry['step']:>5.0f}/{config.steps}  loss {entry['loss_total']:.3f}  "
-        f"{config.select} {entry[config.select]:.3f}  {entry['seconds']:.0f} s"
-    )
 
 
 def write_config(folder: Path, model: PairModel, config: TrainConfig) -> None:
