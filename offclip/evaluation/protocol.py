@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from offclip.evaluation.metrics import auc, bootstrap_auc
+from offclip.evaluation.bootstrap import Answers, bootstrap_auc, mean_of
+from offclip.evaluation.metrics import auc
 from offclip.evaluation.operating import operating_points
-from offclip.evaluation.zero_shot import class_scores, negative_prompt, positive_prompt
+from offclip.evaluation.scoring import class_scores, negative_prompt, positive_prompt
 
 CELLS = 4_000_000  # weights, resamples times cases, that are copied at once
 
@@ -123,13 +124,10 @@ def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
     return [n for n in protocol.phrases if has_label(cases, n).sum() >= protocol.min_positives]
 
 
-def measure(
-    asked: Sequence[Question], weights: Float[np.ndarray, "resample case"]
-) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
+def measure(asked: Sequence[Question], weights: Float[np.ndarray, "resample case"]) -> Answers:
     """AUC and its resamples for each question, and the mean over the classes of each rule.
 
-    A resample that lacks positives or negatives of one class has no value for it and no mean: a
-    mean over the other classes would be another quantity. An interval leaves it out.
+    A resample that lacks positives or negatives of one class has no value for it and no mean.
     """
     answers = {
         (q.metric, q.detail): (
@@ -174,7 +172,7 @@ def measure_normality(
     validation: Sequence[Question],
     test: Sequence[Question],
     weights: Float[np.ndarray, "resample case"],
-) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
+) -> Answers:
     """Normality at fixed thresholds on test: means over the prompts of ``operating_points``.
 
     The balanced accuracy is there for each prompt as well. What has no value is left out.
@@ -198,13 +196,9 @@ def measure_normality(
     return {key: answer for key, answer in found.items() if np.isfinite(answer[0])}
 
 
-def _means(
-    answers: Mapping[tuple[str, str], tuple[float, np.ndarray]],
-) -> dict[tuple[str, str], tuple[float, np.ndarray]]:
+def _means(answers: Answers) -> Answers:
     """The mean over the details of each metric, as its detail "mean"."""
     means = {}
     for metric in dict.fromkeys(name for name, _ in answers):
-        parts = [answer for (name, _), answer in answers.items() if name == metric]
-        values, resampled = zip(*parts, strict=True)
-        means[metric, "mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
+        means[metric, "mean"] = mean_of(a for (name, _), a in answers.items() if name == metric)
     return means

@@ -9,7 +9,7 @@ What OFF-CLIP's ``validation.py`` computes; for ChestX-ray14 and ChestX-Det10, C
 - images pooled as if each were a patient of its own; no interval.
 
 :mod:`offclip.evaluation.protocol` is the corrected one. Knows tables and arrays only; the classes
-of each set are in ``offclip.study.external_sets``.
+of each set are in ``offclip.study.benchmark.sets``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from sklearn.metrics import auc as area
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from offclip.evaluation.metrics import auc
-from offclip.evaluation.zero_shot import positive_prompt
+from offclip.evaluation.scoring import positive_prompt
 
 AUC, ACCURACY = "published_auc", "published_accuracy"
 POOLED = ("published_auc_micro", "published_auprc_macro", "published_auprc_micro")

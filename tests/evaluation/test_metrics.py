@@ -9,11 +9,11 @@ from sklearn.metrics import roc_auc_score
 from offclip.evaluation import (
     auc,
     bootstrap_auc,
+    bootstrap_weights,
     percentile_interval,
     resampled_over_seeds,
-    stratified_weights,
 )
-from offclip.evaluation.metrics import patient_weights, youden_threshold
+from offclip.evaluation.metrics import youden_threshold
 
 
 def random_case(seed=0, n=60, decimals=1):
@@ -24,7 +24,7 @@ def random_case(seed=0, n=60, decimals=1):
 
 def test_each_resample_is_the_auc_of_the_resampled_images():
     labels, scores = random_case()
-    weights = stratified_weights(labels, resamples=20, seed=1)
+    weights = bootstrap_weights(range(len(labels)), labels, resamples=20, seed=1)
     fast = bootstrap_auc(labels, scores, weights)
     for weight, value in zip(weights, fast, strict=True):
         drawn = np.repeat(np.arange(len(labels)), weight.astype(int))
@@ -33,7 +33,7 @@ def test_each_resample_is_the_auc_of_the_resampled_images():
 
 def test_strata_keep_their_size():
     labels, _ = random_case()
-    weights = stratified_weights(labels, resamples=50, seed=0)
+    weights = bootstrap_weights(range(len(labels)), labels, resamples=50, seed=0)
     assert (weights[:, labels].sum(1) == labels.sum()).all()
     assert (weights[:, ~labels].sum(1) == (~labels).sum()).all()
 
@@ -45,7 +45,9 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         generator = np.random.default_rng(seed)
         labels = np.arange(120) < 60
         scores = generator.standard_normal(120) + labels
-        resampled = bootstrap_auc(labels, scores, stratified_weights(labels, resamples=300, seed=0))
+        resampled = bootstrap_auc(
+            labels, scores, bootstrap_weights(range(len(labels)), labels, resamples=300, seed=0)
+        )
         interval = percentile_interval(auc(labels, scores), resampled)
         covered += interval.low <= truth <= interval.high
     assert 88 <= covered <= 99
@@ -54,7 +56,9 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
 def test_pairing_narrows_a_difference():
     labels, scores = random_case(n=200)
     other = scores + 0.05 * np.random.default_rng(1).standard_normal(200)
-    same, apart = (stratified_weights(labels, resamples=300, seed=s) for s in (0, 1))
+    same, apart = (
+        bootstrap_weights(range(len(labels)), labels, resamples=300, seed=s) for s in (0, 1)
+    )
     paired = bootstrap_auc(labels, scores, same) - bootstrap_auc(labels, other, same)
     unpaired = bootstrap_auc(labels, scores, same) - bootstrap_auc(labels, other, apart)
     assert np.std(paired) < 0.3 * np.std(unpaired)
@@ -109,7 +113,7 @@ def test_one_seed_has_the_images_alone_and_differences_are_paired():
 
 
 def test_images_of_a_patient_are_drawn_together():
-    weights = patient_weights(["a", "b", "a", "c"], resamples=500, seed=0)
+    weights = bootstrap_weights(["a", "b", "a", "c"], resamples=500, seed=0)
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
     assert abs(weights.mean(axis=0) - 1).max() < 0.15
@@ -119,7 +123,7 @@ def test_clusters_of_one_image_are_images_to_the_bit():
     labels, _ = random_case()
     names = [f"patient {i * 7 % 60}" for i in range(60)]
     plain, named = (
-        stratified_weights(labels, resamples=50, seed=0, clusters=each) for each in (None, names)
+        bootstrap_weights(each, labels, resamples=50, seed=0) for each in (range(60), names)
     )
     np.testing.assert_array_equal(plain, named)
     generator = np.random.default_rng(0)  # the draws of the stored records
@@ -133,7 +137,7 @@ def test_clusters_of_one_image_are_images_to_the_bit():
 def test_a_cluster_is_drawn_whole_and_strata_keep_their_clusters():
     clusters = ["a", "b", "a", "c", "d", "d", "b"]
     normal = np.array([True, False, True, False, True, False, False])  # d has both: not all normal
-    weights = stratified_weights(normal, resamples=200, seed=0, clusters=clusters)
+    weights = bootstrap_weights(clusters, normal, resamples=200, seed=0)
     for one, other in ((0, 2), (1, 6), (4, 5)):
         np.testing.assert_array_equal(weights[:, one], weights[:, other])
     assert (weights[:, 0] == 1).all(), "the only patient whose images are all normal"
@@ -149,8 +153,8 @@ def test_intervals_cover_the_truth_where_patients_repeat():
         labels = who < 30
         scores = generator.standard_normal(60)[who] + 0.3 * generator.standard_normal(300) + labels
         value = auc(labels, scores)
-        for unit, clusters in (("patients", who), ("images", None)):
-            weights = stratified_weights(labels, resamples=200, seed=0, clusters=clusters)
+        for unit, clusters in (("patients", who), ("images", range(300))):
+            weights = bootstrap_weights(clusters, labels, resamples=200, seed=0)
             interval = percentile_interval(value, bootstrap_auc(labels, scores, weights))
             covered[unit] += interval.low <= truth <= interval.high
     assert 88 <= covered["patients"] <= 99

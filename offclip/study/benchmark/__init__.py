@@ -3,7 +3,7 @@
 Reader → images → one score table → published numbers and corrected ones → evidence records.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,29 +15,29 @@ from offclip.files import check_folder
 from offclip.folders import Mark, claim, expect, separate, settled
 from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
-from offclip.study.external_cases import Cases, Options, cases_of, check_missing
-from offclip.study.external_corrected import Corrected, Units, measure_units, units_of
-from offclip.study.external_pointing import measure_pointing, point
-from offclip.study.external_records import (
+from offclip.study.benchmark.cases import Cases, Options, cases_of, check_missing
+from offclip.study.benchmark.measures import Units, measure_boxes, measure_units, units_of
+from offclip.study.benchmark.pointing import point_in_files
+from offclip.study.benchmark.records import (
     ModelName,
     Origin,
     corrected_records,
     published_records,
     side_by_side,
 )
-from offclip.study.external_scores import (
+from offclip.study.benchmark.scores import (
     CONTENTS,
     SCORED,
     Scored,
     Scorer,
+    resize_for,
     score_digest,
     score_images,
 )
-from offclip.study.external_sets import PUBLISHED, CorrectedSet, corrected_set
+from offclip.study.benchmark.sets import PUBLISHED, CorrectedSet, corrected_set
 
 SCORES = "runs/scores"
 _DICOM = (".dicom", ".dcm")
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Evaluation:
 
     Attributes:
         records: evidence, both protocols.
-        table: both side by side, see :func:`offclip.study.external_records.side_by_side`.
+        table: both side by side, see ``offclip.study.benchmark.records.side_by_side``.
         notes: which images and pixels were used, and what was left out, with counts.
         missing: why a test or validation image has no scores, by its path.
         left_out: classes without a value, by protocol, with their positive cases.
@@ -66,29 +66,29 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Copy:
-    """A user's copy of a set, and where scores of its images are kept."""
+    """A user's copy of a set, the model that scores it, and where the scores are kept."""
 
     dataset: str
     root: Path
-    folder: Path
+    scorer: Scorer
     options: Options
-    report: Report | None
+    folder: Path
+    report: Callable[[str], None] | None
 
-    def score(
-        self, scorer: Scorer, prompts: Sequence[str], names: Sequence[str]
-    ) -> tuple[Scored, Path]:
+    def score(self, prompts: Sequence[str], names: Sequence[str]) -> tuple[Scored, Path]:
         """Scores of these images, and their folder; stops where one is missing."""
+        scorer, report = self.scorer, self.report
         settings = {"root": str(self.root.resolve()), "scorer": score_digest(scorer, prompts)}
         here = self.folder / f"{self.dataset}-{config_hash(settings)}"
         claim(here, Mark(SCORED, self.dataset, settings, CONTENTS))
-        found = score_images(scorer, prompts, self.root, names, here, report=self.report)
-        check_missing(found.refused, len(names), self.options)
-        return found, here
+        scored = score_images(scorer, prompts, self.root, names, here, report=report)
+        check_missing(scored.refused, len(names), self.options)
+        return scored, here
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one protocol found."""
+    """The results of one protocol."""
 
     records: list[Record]
     notes: list[str]
@@ -103,7 +103,7 @@ def evaluate_published_set(
     *,
     options: Options | None = None,
     folder: str | Path = SCORES,
-    report: Report | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate a model on a user's copy of a published set.
 
@@ -126,14 +126,16 @@ def evaluate_published_set(
         FileNotFoundError: a table, or every image, is missing.
     """
     options = options or Options()
-    asked = corrected_set(dataset, min_positives=options.min_positives)
+    corrected = corrected_set(dataset, min_positives=options.min_positives)
     rules = PUBLISHED.get(dataset)
+    if rules is None and options.protocol == "published":
+        raise ValueError(f"protocol: no published one of {dataset}; take 'corrected'")
     settled(check_folder(root, "root", f"the folder of your copy of {dataset}"))
     separate(folder, "scores", root=root)
-    copy = _Copy(dataset, Path(root), Path(folder), options, report)
+    copy = _Copy(dataset, Path(root), scorer, options, Path(folder), report)
     cases = cases_of(dataset, root, options)
     own = rules.prompts(cases.test).values() if rules else ()
-    every = list(dict.fromkeys([*asked.prompts, *own]))
+    every = list(dict.fromkeys([*corrected.prompts, *own]))
     unknown = {prompt: w for prompt in every if (w := scorer.model.unknown_words(prompt))}
     prompts = [prompt for prompt in every if prompt not in unknown]
     if not prompts:
@@ -141,44 +143,39 @@ def evaluate_published_set(
             f"prompts: the model's vocabulary lacks a word of each of the {len(every)} prompts of "
             f"{dataset}, such as {unknown[every[0]][0]!r}; it cannot be evaluated on this set"
         )
-    asked = asked.without(unknown)
-    scored, here = copy.score(scorer, prompts, cases.names)
-    head = "cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention"
+    scored, here = copy.score(prompts, cases.names)
     digest = expect(here, SCORED).settings["scorer"]  # weights are hashed once
-    config = config_hash({"scores": digest, **asdict(options)})
-    device = device_name(next(scorer.model.parameters()).device)
-    origin = Origin(dataset, name, head, config, scored.minutes, device)
+    origin = Origin(
+        dataset,
+        **asdict(name),
+        head="cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention",
+        config=config_hash({"scores": digest, **asdict(options)}),
+        minutes=scored.minutes,
+        device=device_name(next(scorer.model.parameters()).device),
+    )
     parts: dict[str, _Part] = {}
     if rules and options.protocol != "corrected":
-        parts["published"] = _published(copy, rules, scorer, cases, scored, origin, unknown)
+        parts["published"] = _published(copy, rules, cases, scored, origin)
     if options.protocol != "published":
-        parts["corrected"] = _corrected(copy, asked, scorer, cases, scored, origin, here)
-    if not parts:
-        raise ValueError(f"protocol: no published one of {dataset}; take 'corrected'")
-    notes = [*cases.notes, *_missing(scored.refused, len(cases.names))]
+        parts["corrected"] = _corrected(
+            copy, corrected.without(unknown), cases, scored, origin, here
+        )
+    records = [record for part in parts.values() for record in part.records]
+    notes = [*cases.notes]
+    if scored.refused:
+        notes.append(f"{len(scored.refused)} of {len(cases.names)} images have no scores")
     if unknown:
         notes.append(f"{len(unknown)} of {len(every)} prompts not scored, for an unknown word")
     for protocol, part in parts.items():
         notes += [f"{protocol}: {note}" for note in [*part.notes, *_left_out(part.left_out)]]
-    records = [record for part in parts.values() for record in part.records]
-    return Evaluation(
+    table = side_by_side(
         records,
-        side_by_side(
-            records,
-            rules.normal if rules else "",
-            missing=int(cases.test["image"].isin(list(scored.refused)).sum()),
-            unknown=len(unknown),
-        ),
-        notes,
-        scored.refused,
-        {protocol: part.left_out for protocol, part in parts.items()},
-        unknown,
-        here,
+        rules.normal if rules else "",
+        missing=int(cases.test["image"].isin(list(scored.refused)).sum()),
+        unknown=len(unknown),
     )
-
-
-def _missing(refused: Mapping[str, str], count: int) -> list[str]:
-    return [f"{len(refused)} of {count} images have no scores"] if refused else []
+    left_out = {protocol: part.left_out for protocol, part in parts.items()}
+    return Evaluation(records, table, notes, scored.refused, left_out, unknown, here)
 
 
 def _left_out(classes: Mapping[str, int]) -> list[str]:
@@ -189,19 +186,13 @@ def _left_out(classes: Mapping[str, int]) -> list[str]:
 
 
 def _published(
-    copy: _Copy,
-    rules: PublishedSet,
-    scorer: Scorer,
-    cases: Cases,
-    scored: Scored,
-    origin: Origin,
-    unknown: Collection[str],
+    copy: _Copy, rules: PublishedSet, cases: Cases, scored: Scored, origin: Origin
 ) -> _Part:
+    """The published protocol, on the classes whose prompt was scored."""
     prompts, labels = rules.prompts(cases.test), rules.labels(cases.test)
-    prompts = {name: prompt for name, prompt in prompts.items() if prompt not in unknown}
-    variant, notes = origin.model.variant, []
-    if len(labels) < len(cases.test):
-        dropped = len(cases.test) - len(labels)
+    prompts = {name: prompt for name, prompt in prompts.items() if prompt in scored.table}
+    variant, notes = origin.variant, []
+    if dropped := len(cases.test) - len(labels):
         notes.append(f"{dropped} images dropped that have none of its classes")
     dicom = all(name.endswith(_DICOM) for name in cases.test["image"])
     if copy.options.published_pixels:
@@ -211,7 +202,8 @@ def _published(
                 "the option out"
             )
         once = list(dict.fromkeys(prompts.values()))
-        scored, _ = copy.score(replace(scorer, pixels="max"), once, list(labels.index))
+        again = replace(copy, scorer=replace(copy.scorer, pixels="max"))
+        scored, _ = again.score(once, list(labels.index))
         variant = f"{variant}, published pixels"
     if dicom:
         used = "divided by their maximum" if copy.options.published_pixels else "windowed as ours"
@@ -225,42 +217,47 @@ def _published(
 
 def _corrected(
     copy: _Copy,
-    asked: CorrectedSet,
-    scorer: Scorer,
+    corrected: CorrectedSet,
     cases: Cases,
     scored: Scored,
     origin: Origin,
     folder: Path,
 ) -> _Part:
+    """The corrected protocol by studies, on frontal images alone where the set wants it, boxes."""
     options = copy.options
-    held = _units(cases.validation, scored, options.views) if len(cases.validation) else None
+    test = cases.test[cases.test["image"].isin(scored.table.index)]
+    held = cases.validation[cases.validation["image"].isin(scored.table.index)]
+    validation = units_of(held, scored.table, options.views) if len(held) else None
+    part = _Part([], [], {})
     views = {"test": options.views}
-    if asked.also_frontal and options.views != "frontal":
+    if corrected.also_frontal and options.views != "frontal":
         views["test_frontal"] = "frontal"
-    records: list[Record] = []
-    notes: list[str] = []
-    left_out: dict[str, int] = {}
     for split, view in views.items():
-        units = _units(cases.test, scored, view)
+        units = units_of(test, scored.table, view)
         if not len(units.cases):
-            notes.append(f"{split}: no image says that it is frontal")
+            part.notes.append(f"{split}: no image says that it is frontal")
             continue
-        same = held if view == options.views else None
-        found = measure_units(units, asked, validation=same, resamples=options.resamples)
-        records += corrected_records(origin, split, found)
-        notes += [f"{split}: {note}" for note in [*_about(units, view), *found.notes]]
-        left_out = left_out or found.left_out
-    has_box = cases.test["boxes"].map(len) > 0
-    boxed = cases.test[has_box & cases.test["image"].isin(scored.table.index)]
-    if len(boxed):
-        pointed = _pointing(copy, asked, scorer, boxed, scored, folder)
-        records += corrected_records(origin, "test", pointed)
-        notes += pointed.notes
-    return _Part(records, notes, left_out)
-
-
-def _units(rows: pd.DataFrame, scored: Scored, views: str) -> Units:
-    return units_of(rows[rows["image"].isin(scored.table.index)], scored.table, views)
+        measures = measure_units(
+            units,
+            corrected,
+            validation=validation if view == options.views else None,
+            resamples=options.resamples,
+        )
+        part.records.extend(corrected_records(origin, split, measures))
+        part.notes.extend(f"{split}: {n}" for n in [*_about(units, view), *measures.notes])
+        if not part.left_out:
+            part.left_out.update(measures.left_out)
+    boxed = test[test["boxes"].map(len) > 0]
+    if len(boxed) and origin.head == "cosine":
+        part.notes.append("no pointing game: the cosine head has no attention")
+    elif len(boxed):
+        phrases = corrected.protocol.phrases
+        hits = point_in_files(copy.scorer, phrases, boxed, scored, copy.root, folder)
+        least, resamples = options.min_positives, options.resamples
+        pointing = measure_boxes(hits, boxed, least=least, resamples=resamples)
+        part.records.extend(corrected_records(origin, "test", pointing))
+        part.notes.extend(pointing.notes)
+    return part
 
 
 def _about(units: Units, views: str) -> list[str]:
@@ -272,20 +269,11 @@ def _about(units: Units, views: str) -> list[str]:
     return notes
 
 
-def _pointing(
-    copy: _Copy,
-    asked: CorrectedSet,
-    scorer: Scorer,
-    boxed: pd.DataFrame,
-    scored: Scored,
-    folder: Path,
-) -> Corrected:
-    if isinstance(scorer.model.head, CosineHead):
-        return Corrected({}, {}, {}, ["no pointing game: the cosine head has no attention"])
-    hits = point(scorer, asked.asked.phrases, boxed, scored, copy.root, folder)
-    least, resamples = copy.options.min_positives, copy.options.resamples
-    found = measure_pointing(hits, boxed, least=least, resamples=resamples)
-    if not found.left_out:
-        return found
-    rare = ", ".join(f"{name} ({n})" for name, n in sorted(found.left_out.items()))
-    return replace(found, notes=[f"pointing: too few boxed images of {rare}"])
+__all__ = [
+    "Evaluation",
+    "ModelName",
+    "Options",
+    "Scorer",
+    "evaluate_published_set",
+    "resize_for",
+]
