@@ -3,41 +3,24 @@
 Reader → images → one score table → published numbers and corrected ones → evidence records.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from offclip.evaluation import Record, device_name
-from offclip.evaluation.published_protocol import PublishedSet, published_numbers
 from offclip.files import check_folder
-from offclip.folders import Mark, claim, expect, separate, settled
+from offclip.folders import expect, separate, settled
 from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
-from offclip.study.benchmark.cases import Cases, Options, cases_of, check_missing
-from offclip.study.benchmark.measures import Units, measure_boxes, measure_units, units_of
-from offclip.study.benchmark.pointing import point_in_files
-from offclip.study.benchmark.records import (
-    ModelName,
-    Origin,
-    corrected_records,
-    published_records,
-    side_by_side,
-)
-from offclip.study.benchmark.scores import (
-    CONTENTS,
-    SCORED,
-    Scored,
-    Scorer,
-    resize_for,
-    score_digest,
-    score_images,
-)
-from offclip.study.benchmark.sets import PUBLISHED, CorrectedSet, corrected_set
+from offclip.study.benchmark.cases import Options, cases_of
+from offclip.study.benchmark.protocols import Copy, Part, corrected_part, published_part
+from offclip.study.benchmark.records import ModelName, Origin, side_by_side
+from offclip.study.benchmark.scores import SCORED, Scorer, resize_for
+from offclip.study.benchmark.sets import PUBLISHED, corrected_set
 
 SCORES = "runs/scores"
-_DICOM = (".dicom", ".dcm")
 
 
 @dataclass(frozen=True)
@@ -62,37 +45,6 @@ class Evaluation:
     left_out: dict[str, dict[str, int]]
     unknown: dict[str, list[str]]
     folder: Path
-
-
-@dataclass(frozen=True)
-class _Copy:
-    """A user's copy of a set, the model that scores it, and where the scores are kept."""
-
-    dataset: str
-    root: Path
-    scorer: Scorer
-    options: Options
-    folder: Path
-    report: Callable[[str], None] | None
-
-    def score(self, prompts: Sequence[str], names: Sequence[str]) -> tuple[Scored, Path]:
-        """Scores of these images, and their folder; stops where one is missing."""
-        scorer, report = self.scorer, self.report
-        settings = {"root": str(self.root.resolve()), "scorer": score_digest(scorer, prompts)}
-        here = self.folder / f"{self.dataset}-{config_hash(settings)}"
-        claim(here, Mark(SCORED, self.dataset, settings, CONTENTS))
-        scored = score_images(scorer, prompts, self.root, names, here, report=report)
-        check_missing(scored.refused, len(names), self.options)
-        return scored, here
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The results of one protocol."""
-
-    records: list[Record]
-    notes: list[str]
-    left_out: dict[str, int]
 
 
 def evaluate_published_set(
@@ -132,7 +84,7 @@ def evaluate_published_set(
         raise ValueError(f"protocol: no published one of {dataset}; take 'corrected'")
     settled(check_folder(root, "root", f"the folder of your copy of {dataset}"))
     separate(folder, "scores", root=root)
-    copy = _Copy(dataset, Path(root), scorer, options, Path(folder), report)
+    copy = Copy(dataset, Path(root), scorer, options, Path(folder), report)
     cases = cases_of(dataset, root, options)
     own = rules.prompts(cases.test).values() if rules else ()
     every = list(dict.fromkeys([*corrected.prompts, *own]))
@@ -153,11 +105,11 @@ def evaluate_published_set(
         minutes=scored.minutes,
         device=device_name(next(scorer.model.parameters()).device),
     )
-    parts: dict[str, _Part] = {}
+    parts: dict[str, Part] = {}
     if rules and options.protocol != "corrected":
-        parts["published"] = _published(copy, rules, cases, scored, origin)
+        parts["published"] = published_part(copy, rules, cases, scored, origin)
     if options.protocol != "published":
-        parts["corrected"] = _corrected(
+        parts["corrected"] = corrected_part(
             copy, corrected.without(unknown), cases, scored, origin, here
         )
     records = [record for part in parts.values() for record in part.records]
@@ -183,90 +135,6 @@ def _left_out(classes: Mapping[str, int]) -> list[str]:
         return []
     each = ", ".join(f"{name} ({n})" for name, n in sorted(classes.items()))
     return [f"{len(classes)} classes without a value (positive cases): {each}"]
-
-
-def _published(
-    copy: _Copy, rules: PublishedSet, cases: Cases, scored: Scored, origin: Origin
-) -> _Part:
-    """The published protocol, on the classes whose prompt was scored."""
-    prompts, labels = rules.prompts(cases.test), rules.labels(cases.test)
-    prompts = {name: prompt for name, prompt in prompts.items() if prompt in scored.table}
-    variant, notes = origin.variant, []
-    if dropped := len(cases.test) - len(labels):
-        notes.append(f"{dropped} images dropped that have none of its classes")
-    dicom = all(name.endswith(_DICOM) for name in cases.test["image"])
-    if copy.options.published_pixels:
-        if not dicom:
-            raise ValueError(
-                f"published_pixels: the images of {copy.dataset} are read in one way only; leave "
-                "the option out"
-            )
-        once = list(dict.fromkeys(prompts.values()))
-        again = replace(copy, scorer=replace(copy.scorer, pixels="max"))
-        scored, _ = again.score(once, list(labels.index))
-        variant = f"{variant}, published pixels"
-    if dicom:
-        used = "divided by their maximum" if copy.options.published_pixels else "windowed as ours"
-        notes.append(f"DICOM values {used}")
-    labels = labels.loc[labels.index.isin(scored.table.index), list(prompts)]
-    scores = scored.table[list(prompts.values())].set_axis(list(prompts), axis=1)
-    numbers = published_numbers(labels, scores, rules.metrics)
-    records = published_records(origin, numbers, len(labels), variant)
-    return _Part(records, notes, numbers.left_out)
-
-
-def _corrected(
-    copy: _Copy,
-    corrected: CorrectedSet,
-    cases: Cases,
-    scored: Scored,
-    origin: Origin,
-    folder: Path,
-) -> _Part:
-    """The corrected protocol by studies, on frontal images alone where the set wants it, boxes."""
-    options = copy.options
-    test = cases.test[cases.test["image"].isin(scored.table.index)]
-    held = cases.validation[cases.validation["image"].isin(scored.table.index)]
-    validation = units_of(held, scored.table, options.views) if len(held) else None
-    part = _Part([], [], {})
-    views = {"test": options.views}
-    if corrected.also_frontal and options.views != "frontal":
-        views["test_frontal"] = "frontal"
-    for split, view in views.items():
-        units = units_of(test, scored.table, view)
-        if not len(units.cases):
-            part.notes.append(f"{split}: no image says that it is frontal")
-            continue
-        measures = measure_units(
-            units,
-            corrected,
-            validation=validation if view == options.views else None,
-            resamples=options.resamples,
-        )
-        part.records.extend(corrected_records(origin, split, measures))
-        part.notes.extend(f"{split}: {n}" for n in [*_about(units, view), *measures.notes])
-        if not part.left_out:
-            part.left_out.update(measures.left_out)
-    boxed = test[test["boxes"].map(len) > 0]
-    if len(boxed) and origin.head == "cosine":
-        part.notes.append("no pointing game: the cosine head has no attention")
-    elif len(boxed):
-        phrases = corrected.protocol.phrases
-        hits = point_in_files(copy.scorer, phrases, boxed, scored, copy.root, folder)
-        least, resamples = options.min_positives, options.resamples
-        pointing = measure_boxes(hits, boxed, least=least, resamples=resamples)
-        part.records.extend(corrected_records(origin, "test", pointing))
-        part.notes.extend(pointing.notes)
-    return part
-
-
-def _about(units: Units, views: str) -> list[str]:
-    notes = [f"{len(units.cases)} studies, views: {views}"]
-    if units.without_view:
-        notes.append(f"{units.without_view} studies without a frontal image left out")
-    if units.disagreeing:
-        notes.append(f"{units.disagreeing} studies whose images are labelled differently")
-    return notes
 
 
 __all__ = [
