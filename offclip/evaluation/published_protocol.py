@@ -49,10 +49,10 @@ class PublishedSet:
 
     def prompts(self, cases: pd.DataFrame) -> dict[str, str]:
         """Class → its one prompt."""
-        found = self.phrases or {name: name.lower() for name in _occurring(cases)}
+        phrases = self.phrases or {name: name.lower() for name in _occurring(cases)}
         if self.normal and not self.phrases:
-            found = {**found, self.normal: "no finding"}
-        return {name: positive_prompt(phrase) for name, phrase in found.items()}
+            phrases = {**phrases, self.normal: "no finding"}
+        return {name: positive_prompt(phrase) for name, phrase in phrases.items()}
 
     def labels(self, cases: pd.DataFrame) -> pd.DataFrame:
         """True or False by image and class, of the images that the protocol keeps.
@@ -129,7 +129,7 @@ def accuracy_at_test_threshold(
 ) -> float:
     """Share of right answers of ``score > t``, ``t`` by Youden's index on these same labels.
 
-    Where no threshold beats a coin the first one of the curve is taken, at which nothing is called
+    Where no threshold beats chance the first one of the curve is taken, at which nothing is called
     positive: a constant score is right for all negatives.
     """
     false_positive, true_positive, thresholds = roc_curve(labels, scores)

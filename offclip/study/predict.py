@@ -66,11 +66,11 @@ def _below(folder: Path) -> list[Path]:
     def stop(error: OSError) -> None:
         raise error
 
-    found = []
+    paths = []
     for parent, folders, names in os.walk(folder, onerror=stop):
         here = [Path(parent, name) for name in names]
-        found += here + [path for name in folders if (path := Path(parent, name)).is_symlink()]
-    return sorted(found)
+        paths += here + [path for name in folders if (path := Path(parent, name)).is_symlink()]
+    return sorted(paths)
 
 
 def _is_image(path: Path) -> bool:

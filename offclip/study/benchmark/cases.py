@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cases:
-    """Rows of the reader by split, and what was found about them."""
+    """Rows of the reader by split, and notes about them."""
 
     test: pd.DataFrame
     validation: pd.DataFrame

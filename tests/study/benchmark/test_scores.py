@@ -91,7 +91,8 @@ def test_an_interrupted_scoring_goes_on_and_gives_the_same_table(root, tmp_path,
     found = score_images(one, PROMPTS, root, NAMES, tmp_path / "scores", report=told.append)
     same(found.table)
     assert one.model.seen == 6 + 5, "what was finished is not scored again, what is damaged is"
-    assert told[-1] == "scored 5 of 5 images, 0 unreadable"
+    assert told[-1] == "scored 5 of 5 images, 0 unreadable" and len(told) == 3
+    assert one.model.encoded == 2 * len(PROMPTS), "texts are encoded once a call, not once a part"
     assert not list((tmp_path / "scores" / "parts").iterdir())
 
 
