@@ -12,7 +12,7 @@ import torch
 from benchmarks._common import material_of, run_of_record, study_parser
 from offclip.evaluation import Record, write_evidence
 from offclip.evaluation.cohesion import cohesion
-from offclip.evaluation.zero_shot import picture_batches
+from offclip.evaluation.scoring import image_batches
 from offclip.study import Material, Run, load_model
 from offclip.study.material import DATASET
 from offclip.study.pooling import check_once
@@ -48,7 +48,7 @@ def measured(run: Run, material: Material) -> dict[str, float]:
     model = load_model(run)
     cases = material.cases("test")
     pictures = material.pictures(cases, model.picture_size).draw(0)
-    parts = picture_batches(model, pictures, 128)
+    parts = image_batches(model, pictures, 128)
     pooled = torch.cat([model.encode_images(images).pooled for images in parts])
     features = model.head.local(pooled).numpy().astype(np.float64)
     return cohesion(features, cases["is_normal"].to_numpy(dtype=bool))

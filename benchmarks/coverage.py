@@ -20,11 +20,11 @@ from offclip.evaluation import (
     Record,
     auc,
     bootstrap_auc,
+    bootstrap_weights,
     commit_of_code,
     device_name,
     percentile_interval,
     resampled_over_seeds,
-    stratified_weights,
     write_evidence,
 )
 from offclip.evaluation.delong import delong_difference
@@ -65,9 +65,8 @@ def patients_covered(unit: str, *, trials: int, resamples: int = 1000) -> float:
     generator, covered = np.random.default_rng(0), 0
     for seed in range(trials):
         patient, labels, (scores,) = patients(generator, 1)
-        weights = stratified_weights(
-            labels, resamples=resamples, seed=seed, clusters=patient if unit == "patients" else None
-        )
+        clusters = patient if unit == "patients" else np.arange(len(labels))
+        weights = bootstrap_weights(clusters, labels, resamples=resamples, seed=seed)
         resampled = bootstrap_auc(labels, scores, weights)
         interval = percentile_interval(auc(labels, scores), resampled)
         covered += interval.low <= truth <= interval.high

@@ -7,7 +7,7 @@
 Nothing is trained; a run that is missing is named. ``pointing_by_map``: the study's rule with each
 kind of map (``offclip.evaluation.attention_maps``) and with ``place``, the mean of the attention
 over all images: one place for each prompt, whatever the image. Validation may choose a kind, test
-reports all. ``pointing_by_rule``: the attention by other published rules, their chance beside them.
+reports all. ``pointing_by_rule``: the attention by other published rules, with their chance.
 ``attention_patches``: to how many patches the attention goes, as the exponential of its entropy.
 The variant ``no model`` points where training boxes are most often (``prior``), or has every hit
 that the grid allows (``ceiling``).
@@ -31,15 +31,16 @@ from offclip.evaluation import (
     Interval,
     Record,
     attention_maps,
-    bootstrap_pointing,
+    bootstrap_weights,
+    clusters_of,
+    measure_pointing,
     percentile_interval,
     place_prior,
     pointing_game,
     resampled_over_seeds,
-    stratified_weights,
     write_evidence,
 )
-from offclip.evaluation.protocol import positive_prompt
+from offclip.evaluation.scoring import positive_prompt
 from offclip.study import Material, Run, load_model
 from offclip.study.evidence import BOOTSTRAP, OVER_SEEDS, RESAMPLES
 from offclip.study.material import DATASET, protocol
@@ -62,8 +63,9 @@ class Split:
 
     def __init__(self, material: Material, split: str, size: int):
         cases = material.cases(split)
-        weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0)
-        abnormal = ~cases["is_normal"].to_numpy()
+        normal = cases["is_normal"].to_numpy()
+        weights = bootstrap_weights(clusters_of(cases), normal, resamples=RESAMPLES, seed=0)
+        abnormal = ~normal
         self.size, self.weights = size, weights[:, abnormal]
         self.cases = cases[abnormal].reset_index(drop=True)
         self.ids = list(self.cases["study_id"])
@@ -82,13 +84,14 @@ class Split:
 
     def answer(self, metric: str, detail: str, hits: pd.DataFrame) -> Answer:
         """The mean over classes with its resamples."""
-        found = bootstrap_pointing(hits, self.ids, self.weights, least=protocol().min_positives)
-        return metric, f"{detail}: mean", *found["mean"], int(hits["label"].isin(found).sum())
+        least = protocol().min_positives
+        pointing = measure_pointing(hits, self.ids, self.weights, least=least)
+        return metric, f"{detail}: mean", *pointing.rates["mean"], pointing.counts["mean"]
 
     def over_cases(self, metric: str, detail: str, hits: pd.DataFrame) -> Answer:
         """The mean over all pairs of image and class with its resamples."""
-        found = bootstrap_pointing(hits.assign(label="all"), self.ids, self.weights, least=1)
-        return metric, f"{detail}: all cases", *found["all"], len(hits)
+        pointing = measure_pointing(hits.assign(label="all"), self.ids, self.weights, least=1)
+        return metric, f"{detail}: all cases", *pointing.rates["all"], len(hits)
 
 
 def main() -> None:

@@ -32,18 +32,19 @@ from offclip.evaluation import (
     Interval,
     Protocol,
     Record,
-    bootstrap_auc,
-    bootstrap_pointing,
+    bootstrap_weights,
+    clusters_of,
     commit_of_code,
     config_hash,
     device_name,
     measure,
+    measure_pointing,
     percentile_interval,
     questions,
     resampled_over_seeds,
     write_evidence,
 )
-from offclip.evaluation.metrics import auc, patient_weights
+from offclip.evaluation.protocol import Question
 from offclip.models import load_tokenizer
 from offclip.study import Material, Run, load_model, run_config
 from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
@@ -169,48 +170,47 @@ def _fit(
     return found, (time.perf_counter() - began) / 60
 
 
-def answers(real: RealSet, found: CrossFitted, reading: pd.Series) -> Answers:
+def answers(real: RealSet, fitted: CrossFitted, reading: pd.Series) -> Answers:
     """Every answer with its resamples and its number of images."""
-    cases = real.records
-    weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
-    asked = questions(found.scores, cases, real.asked)
-    result = {key: (*answer, len(cases)) for key, answer in measure(asked, weights).items()}
-    by_prompt = normality(real, found.scores[list(real.asked.normal_prompts)], reading)
+    cases, weights = real.records, _weights(real)
+    measured = measure(questions(fitted.scores, cases, real.asked), weights)
+    result = {key: (*answer, len(cases)) for key, answer in measured.items()}
+    by_prompt = normality(real, fitted.scores[list(real.asked.normal_prompts)], reading)
     result |= {key: answer for key, answer in by_prompt.items() if key not in result}
-    return result | pointing(real, found.hits)
+    return result | pointing(real, fitted.hits)
+
+
+def _weights(real: RealSet) -> np.ndarray:
+    return bootstrap_weights(clusters_of(real.records), resamples=RESAMPLES, seed=0)
 
 
 def pointing(real: RealSet, hits: pd.DataFrame) -> Answers:
     """Hit rates of the classes with ten boxes or more, and their mean."""
-    weights = patient_weights(real.records["patient_id"], resamples=RESAMPLES, seed=0)
-    found = bootstrap_pointing(hits, list(real.records["study_id"]), weights, least=10)
-    counts = {label: int((hits["label"] == label).sum()) for label in found} | {"mean": len(hits)}
-    return {("pointing", label): (*answer, counts[label]) for label, answer in found.items()}
+    found = measure_pointing(hits, list(real.records["study_id"]), _weights(real), least=10)
+    counts = found.counts | {"mean": len(hits)}
+    return {("pointing", label): (*rate, counts[label]) for label, rate in found.rates.items()}
 
 
 def normality(real: RealSet, scores: pd.DataFrame, reading: pd.Series) -> Answers:
     """Mean AUC of the columns: by NIH's labels, within each view, and by RSNA's readers."""
-    cases = real.records
-    weights = patient_weights(cases["patient_id"], resamples=RESAMPLES, seed=0)
-    normal, every = cases["is_normal"].to_numpy(dtype=bool), np.ones(len(cases), dtype=bool)
-    values = scores.to_numpy()
-    read = reading.loc[cases["study_id"]].to_numpy()
-    result = {("normal_auc", "mean"): _mean(normal, values, weights, every)}
+    cases, weights = real.records, _weights(real)
+    normal, read = cases["is_normal"].to_numpy(dtype=bool), reading.loc[cases["study_id"]]
+    everyone = np.ones(len(cases), dtype=bool)
+    groups = {("normal_auc", "mean"): (normal, everyone)}
     for view in ("PA", "AP"):
-        rows = (cases["view"] == view).to_numpy()
-        result["normal_auc_in_view", view] = _mean(normal, values, weights, rows)
-    result["normal_auc_rsna", "mean"] = _mean(read == "Normal", values, weights, read != "")
+        groups["normal_auc_in_view", view] = (normal, (cases["view"] == view).to_numpy())
+    groups["normal_auc_rsna", "mean"] = (
+        (read == "Normal").to_numpy(),
+        (read != "").to_numpy(),
+    )
+    result: Answers = {}
+    for key, (positive, among) in groups.items():
+        asked = [
+            Question(key[0], name, positive, score.to_numpy(), among)
+            for name, score in scores.items()
+        ]
+        result[key] = (*measure(asked, weights)[key[0], "mean"], int(among.sum()))
     return result
-
-
-def _mean(
-    positive: np.ndarray, scores: np.ndarray, weights: np.ndarray, rows: np.ndarray
-) -> tuple[float, np.ndarray, int]:
-    """Mean AUC of the columns of ``scores`` on some of the images."""
-    positive, scores, weights = positive[rows], scores[rows], weights[:, rows]
-    each = [(auc(positive, s), bootstrap_auc(positive, s, weights)) for s in scores.T]
-    values, resampled = zip(*each, strict=True)
-    return float(np.mean(values)), np.mean(resampled, axis=0), int(rows.sum())
 
 
 def _records(name: str, ours: list[Answered]) -> list[Record]:

@@ -80,9 +80,7 @@ def _evaluate_set(options: argparse.Namespace) -> None:
     from offclip.data.spread import spread
     from offclip.evaluation import check_record, write_evidence
     from offclip.scores import use_exact_float32
-    from offclip.study.external import evaluate_published_set
-    from offclip.study.external_cases import Options
-    from offclip.study.external_scores import Scorer
+    from offclip.study.benchmark import Options, Scorer, evaluate_published_set
 
     if options.record:
         check_record(options.record)
@@ -96,14 +94,14 @@ def _evaluate_set(options: argparse.Namespace) -> None:
         min_positives=options.min_positives,
         resamples=options.resamples,
     )
-    model, square = scorer(options)
+    model, resize = scorer(options)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     use_exact_float32()
     with spread(options.jobs, options.scheduler) as shared:
         found = evaluate_published_set(
             options.dataset,
             options.root,
-            Scorer(model, square, batch_size=options.batch_size, spread=shared),
+            Scorer(model, resize, batch_size=options.batch_size, spread=shared),
             _name(options),
             options=chosen,
             folder=options.scores,
@@ -132,7 +130,7 @@ def _print_evaluation(found: Any) -> None:
 
 def _name(options: argparse.Namespace) -> Any:
     """How the records name the model."""
-    from offclip.study.external_records import ModelName
+    from offclip.study.benchmark import ModelName
 
     given = options.checkpoint or options.model
     if given:

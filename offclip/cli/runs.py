@@ -179,26 +179,26 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Model, and how it takes a grey picture."""
+    """Model, and how it takes a grey image."""
     from offclip.models import load_model, load_published
     from offclip.squares import published_square
     from offclip.study import CachedMaterial
     from offclip.study import load_model as load_run
-    from offclip.study.external_scores import square_of
+    from offclip.study.benchmark import resize_for
 
     if options.checkpoint and options.model:
         raise ValueError("--checkpoint, --model: expected one of them, got both")
     if options.checkpoint:
         published = load_published(options.checkpoint, options.tokenizer)
-        return published, square_of(published)
+        return published, resize_for(published)
     if options.model:
         exported = load_model(options.model)
-        return exported, square_of(exported)
+        return exported, resize_for(exported)
     found, material = finished(options)
     model = load_run(found)
     if isinstance(material, CachedMaterial):
         return model, published_square
-    return model, square_of(model)
+    return model, resize_for(model)
 
 
 def _export(options: argparse.Namespace) -> None:

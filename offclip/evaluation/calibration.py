@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.linear_model import LogisticRegression
 
-from offclip.evaluation.metrics import Interval
+from offclip.evaluation.bootstrap import Interval
 
 
 def platt(

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.stats import norm, rankdata
 
-from offclip.evaluation.metrics import Interval
+from offclip.evaluation.bootstrap import Interval
 
 
 def delong(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from offclip.evaluation.zero_shot import Pictures, picture_batches, prompt_features
+from offclip.evaluation.scoring import Images, image_batches, prompt_features
 from offclip.models import PairModel
 from offclip.models.towers import Features, ImageTower
 from offclip.scores import full_precision
@@ -19,7 +19,7 @@ BATCH = 64
 
 def attention_maps(
     model: PairModel,
-    pictures: Pictures,
+    images: Images,
     prompts: Sequence[str],
     *,
     kind: str = "attention",
@@ -28,10 +28,10 @@ def attention_maps(
 
     Args:
         model: is put into eval mode.
-        pictures: grey, of the model's ``picture_size``; the maps cover them without its ``margin``.
-        prompts: what is asked.
+        images: grey, of the model's ``picture_size``; the maps cover them without its ``margin``.
+        prompts: a map each.
         kind: ``"attention"``: image-to-text attention, mean of the layers, as published models
-            are judged (needs the cross-attention head). ``"gradient"``: how much the score rises
+            are scored (needs the cross-attention head). ``"gradient"``: how much the score rises
             with each patch token, token times gradient (Grad-CAM at the tokens, without its mean
             over places). ``"patch"``: the score of an image that consists of this patch alone.
             Both need a tower that pools its tokens.
@@ -44,8 +44,8 @@ def attention_maps(
     model.eval()
     with torch.no_grad():
         texts = prompt_features(model, prompts)
-    parts = picture_batches(model, pictures, BATCH)
-    maps = torch.cat([KINDS[kind](model, images, texts) for images in parts])
+    batches = image_batches(model, images, BATCH)
+    maps = torch.cat([KINDS[kind](model, batch, texts) for batch in batches])
     grid = math.isqrt(maps.shape[2])
     return full_precision(maps).unflatten(2, (grid, grid)).numpy()
 

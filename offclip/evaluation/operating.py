@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import expit
 
+from offclip.evaluation.bootstrap import Resampled
 from offclip.evaluation.calibration import (
     calibration_error,
     calibration_errors,
@@ -21,7 +22,6 @@ from offclip.evaluation.metrics import youden_threshold
 PREVALENCE = 0.683  # of normal studies in the test part of VinDr-CXR
 Flags = Bool[np.ndarray, " image"]
 Scores = Float[np.ndarray, " image"]
-Resampled = tuple[float, Float[np.ndarray, " resample"]]
 
 
 def threshold_at_specificity(labels: Flags, scores: Scores, specificity: float) -> float:

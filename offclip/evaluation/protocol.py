@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from offclip.evaluation.metrics import auc, bootstrap_auc
+from offclip.evaluation.bootstrap import Answers, bootstrap_auc, mean_of
+from offclip.evaluation.metrics import auc
 from offclip.evaluation.operating import operating_points
-from offclip.evaluation.zero_shot import class_scores, negative_prompt, positive_prompt
+from offclip.evaluation.scoring import class_scores, negative_prompt, positive_prompt
 
 CELLS = 4_000_000  # weights, resamples times cases, that are copied at once
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is asked of a model.
+    """Prompts and classes that a model is measured by.
 
     Attributes:
         phrases: class name → the words after "there is".
@@ -34,10 +35,9 @@ class Protocol:
     @property
     def prompts(self) -> list[str]:
         """The prompts of normality and of each class, positive and negative, every one once."""
-        asked = [*self.normal_prompts]
-        asked += [positive_prompt(phrase) for phrase in self.phrases.values()]
-        asked += [negative_prompt(phrase) for phrase in self.phrases.values()]
-        return list(dict.fromkeys(asked))
+        positive = [positive_prompt(phrase) for phrase in self.phrases.values()]
+        negative = [negative_prompt(phrase) for phrase in self.phrases.values()]
+        return list(dict.fromkeys([*self.normal_prompts, *positive, *negative]))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
     Args:
         table: scores by prompt, indexed by study id (a superset of the cases).
         cases: records of the split: ``study_id``, ``is_normal`` and ``labels``.
-        protocol: what is asked.
+        protocol: its prompts and classes.
 
     Raises:
         KeyError: a case has no scores.
@@ -72,7 +72,7 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
     table = table.loc[cases["study_id"]]
     normal = cases["is_normal"].to_numpy(dtype=bool)
     everyone = np.ones(len(cases), dtype=bool)
-    asked = [
+    posed = [
         Question("normal_auc", prompt, normal, table[prompt].to_numpy(), everyone)
         for prompt in protocol.normal_prompts
     ]
@@ -80,20 +80,20 @@ def questions(table: pd.DataFrame, cases: pd.DataFrame, protocol: Protocol) -> l
     if protocol.phrases:
         free = -positive.mean(axis=1).to_numpy()
         name = "minus the mean of the finding scores"
-        asked.append(Question("normal_auc_free", name, normal, free, everyone))
+        posed.append(Question("normal_auc_free", name, normal, free, everyone))
     for rule in ("pos", "pnc"):
         scores = class_scores(table, protocol.phrases, rule=rule)
         for name in measured_classes(cases, protocol):
             has, score = has_label(cases, name), scores[name].to_numpy()
             known = is_known(cases, name)
-            asked.append(Question(f"abnormal_auc_{rule}", name, has, score, known))
+            posed.append(Question(f"abnormal_auc_{rule}", name, has, score, known))
             parts = {"against_normal": known & (has | normal), "among_abnormal": known & ~normal}
-            asked += [
+            posed += [
                 Question(f"abnormal_auc_{rule}_{part}", name, has, score, among)
                 for part, among in parts.items()
                 if rule == "pos" and not has[among].all()
             ]
-    return asked
+    return posed
 
 
 def has_label(cases: pd.DataFrame, name: str) -> np.ndarray:
@@ -123,29 +123,26 @@ def measured_classes(cases: pd.DataFrame, protocol: Protocol) -> list[str]:
     return [n for n in protocol.phrases if has_label(cases, n).sum() >= protocol.min_positives]
 
 
-def measure(
-    asked: Sequence[Question], weights: Float[np.ndarray, "resample case"]
-) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
+def measure(posed: Sequence[Question], weights: Float[np.ndarray, "resample case"]) -> Answers:
     """AUC and its resamples for each question, and the mean over the classes of each rule.
 
-    A resample that lacks positives or negatives of one class has no value for it and no mean: a
-    mean over the other classes would be another quantity. An interval leaves it out.
+    A resample that lacks positives or negatives of one class has no value for it and no mean.
     """
     answers = {
         (q.metric, q.detail): (
             auc(q.positive[q.among], q.scores[q.among]), _resampled(q, weights)
         )
-        for q in asked
+        for q in posed
     }  # fmt: skip
     several = {key: answer for key, answer in answers.items() if key[0] != "normal_auc_free"}
     return answers | _means(several)
 
 
-def _resampled(asked: Question, weights: np.ndarray) -> np.ndarray:
+def _resampled(question: Question, weights: np.ndarray) -> np.ndarray:
     """Resamples, some at a time: copies of all weights of a large set would not fit."""
-    positive, scores = asked.positive[asked.among], asked.scores[asked.among]
-    size = max(1, CELLS // len(asked.among))
-    blocks = (weights[k : k + size][:, asked.among] for k in range(0, len(weights), size))
+    positive, scores = question.positive[question.among], question.scores[question.among]
+    size = max(1, CELLS // len(question.among))
+    blocks = (weights[k : k + size][:, question.among] for k in range(0, len(weights), size))
     return np.concatenate([bootstrap_auc(positive, scores, block) for block in blocks])
 
 
@@ -174,7 +171,7 @@ def measure_normality(
     validation: Sequence[Question],
     test: Sequence[Question],
     weights: Float[np.ndarray, "resample case"],
-) -> dict[tuple[str, str], tuple[float, Float[np.ndarray, " resample"]]]:
+) -> Answers:
     """Normality at fixed thresholds on test: means over the prompts of ``operating_points``.
 
     The balanced accuracy is there for each prompt as well. What has no value is left out.
@@ -194,17 +191,13 @@ def measure_normality(
         ).items()
     }
     each = {key: a for key, a in answers.items() if key[0] == "normal_balanced_accuracy"}
-    found = each | _means(answers)
-    return {key: answer for key, answer in found.items() if np.isfinite(answer[0])}
+    both = each | _means(answers)
+    return {key: answer for key, answer in both.items() if np.isfinite(answer[0])}
 
 
-def _means(
-    answers: Mapping[tuple[str, str], tuple[float, np.ndarray]],
-) -> dict[tuple[str, str], tuple[float, np.ndarray]]:
+def _means(answers: Answers) -> Answers:
     """The mean over the details of each metric, as its detail "mean"."""
     means = {}
     for metric in dict.fromkeys(name for name, _ in answers):
-        parts = [answer for (name, _), answer in answers.items() if name == metric]
-        values, resampled = zip(*parts, strict=True)
-        means[metric, "mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
+        means[metric, "mean"] = mean_of(a for (name, _), a in answers.items() if name == metric)
     return means

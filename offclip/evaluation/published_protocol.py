@@ -9,7 +9,7 @@ What OFF-CLIP's ``validation.py`` computes; for ChestX-ray14 and ChestX-Det10, C
 - images pooled as if each were a patient of its own; no interval.
 
 :mod:`offclip.evaluation.protocol` is the corrected one. Knows tables and arrays only; the classes
-of each set are in ``offclip.study.external_sets``.
+of each set are in ``offclip.study.benchmark.sets``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from sklearn.metrics import auc as area
 from sklearn.metrics import precision_recall_curve, roc_auc_score, roc_curve
 
 from offclip.evaluation.metrics import auc
-from offclip.evaluation.zero_shot import positive_prompt
+from offclip.evaluation.scoring import positive_prompt
 
 AUC, ACCURACY = "published_auc", "published_accuracy"
 POOLED = ("published_auc_micro", "published_auprc_macro", "published_auprc_micro")
@@ -49,10 +49,10 @@ class PublishedSet:
 
     def prompts(self, cases: pd.DataFrame) -> dict[str, str]:
         """Class → its one prompt."""
-        found = self.phrases or {name: name.lower() for name in _occurring(cases)}
+        phrases = self.phrases or {name: name.lower() for name in _occurring(cases)}
         if self.normal and not self.phrases:
-            found = {**found, self.normal: "no finding"}
-        return {name: positive_prompt(phrase) for name, phrase in found.items()}
+            phrases = {**phrases, self.normal: "no finding"}
+        return {name: positive_prompt(phrase) for name, phrase in phrases.items()}
 
     def labels(self, cases: pd.DataFrame) -> pd.DataFrame:
         """True or False by image and class, of the images that the protocol keeps.
@@ -129,7 +129,7 @@ def accuracy_at_test_threshold(
 ) -> float:
     """Share of right answers of ``score > t``, ``t`` by Youden's index on these same labels.
 
-    Where no threshold beats a coin the first one of the curve is taken, at which nothing is called
+    Where no threshold beats chance the first one of the curve is taken, at which nothing is called
     positive: a constant score is right for all negatives.
     """
     false_positive, true_positive, thresholds = roc_curve(labels, scores)

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from scipy.stats import norm
 from sklearn.metrics import cohen_kappa_score
 
+from offclip.evaluation.bootstrap import Interval
 from offclip.evaluation.calibration import calibration_error
-from offclip.evaluation.metrics import Interval
 
 UNCERTAIN = "uncertain"
 

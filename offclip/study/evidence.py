@@ -9,16 +9,17 @@ import pandas as pd
 
 from offclip.evaluation import (
     Record,
-    bootstrap_pointing,
+    bootstrap_weights,
+    clusters_of,
     measure,
     measure_normality,
+    measure_pointing,
     percentile_interval,
     questions,
     resampled_over_seeds,
-    stratified_weights,
 )
 from offclip.evaluation.delong import delong_difference, holm
-from offclip.evaluation.protocol import Question, clusters_of
+from offclip.evaluation.protocol import Question
 from offclip.study.material import Material
 from offclip.study.pooling import check_seeds
 from offclip.study.run import Run
@@ -39,6 +40,7 @@ class Measured:
     cases: pd.DataFrame
     answers: Answers
     counts: Mapping[tuple[str, str], int]  # cases behind an answer, where they are not all
+    chance: Mapping[str, float]  # of pointing, by class
 
     @cached_property
     def unit(self) -> str:
@@ -54,8 +56,8 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     """
     scored = "validation" if split == "validation" else "test"
     cases = material.cases(scored, drawable=split != "test_all")
-    weights = stratified_weights(
-        cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0, clusters=clusters_of(cases)
+    weights = bootstrap_weights(
+        clusters_of(cases), cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0
     )
     asked = material.asked
     posed = questions(run.scores(scored), cases, asked)
@@ -64,16 +66,15 @@ def measure_run(run: Run, material: Material, split: str) -> Measured:
     if split == "test":
         chosen = questions(run.scores("validation"), material.cases("validation"), asked)
         answers |= measure_normality(chosen, posed, weights)
+    chance: dict[str, float] = {}
     hits = run.pointing() if split == "test" else None
     if hits is not None:
-        found = bootstrap_pointing(
-            hits, list(cases["study_id"]), weights, least=asked.min_positives
-        )
-        answers |= {("pointing", label): answer for label, answer in found.items()}
-        by_class = hits["label"].value_counts().to_dict()
-        by_class["mean"] = int(hits["label"].isin(list(found)).sum())
-        counts |= {("pointing", label): by_class[label] for label in found}
-    return Measured(run, material, split, cases, answers, counts)
+        ids, least = list(cases["study_id"]), asked.min_positives
+        pointing = measure_pointing(hits, ids, weights, least=least)
+        answers |= {("pointing", label): rate for label, rate in pointing.rates.items()}
+        counts |= {("pointing", label): n for label, n in pointing.counts.items()}
+        chance = pointing.chance
+    return Measured(run, material, split, cases, answers, counts, chance)
 
 
 def run_records(measured: Measured) -> list[Record]:
@@ -82,22 +83,9 @@ def run_records(measured: Measured) -> list[Record]:
     for key, (value, resampled) in measured.answers.items():
         interval = percentile_interval(value, resampled)
         records.append(_record(measured, *key, value, interval, n=measured.counts.get(key)))
-    if measured.split != "test":
-        return records
-    hits = measured.run.pointing()
-    return records if hits is None else records + _chance(measured, hits)
-
-
-def _chance(measured: Measured, hits: pd.DataFrame) -> list[Record]:
-    """The pointing of a blind guess, for each class that has a pointing answer, and the mean."""
-    chance = hits.groupby("label")["chance"].mean()
-    labels = [detail for metric, detail in measured.answers if metric == "pointing"]
-    values = {label: float(chance[label]) for label in labels if label != "mean"}
-    if values:
-        values["mean"] = float(np.mean(list(values.values())))
-    return [
+    return records + [
         _record(measured, "pointing_chance", label, value, n=measured.counts["pointing", label])
-        for label, value in values.items()
+        for label, value in measured.chance.items()
     ]
 
 

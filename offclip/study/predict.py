@@ -1,17 +1,17 @@
 """Scores of image files by any model of the package, by file name, nothing left out in silence."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import torch
 
 from offclip.data.image_format import image_format
 from offclip.data.pictures import read_grey
-from offclip.evaluation.zero_shot import check_batch_size, check_words, prompt_features, scores_of
+from offclip.evaluation import score_table
+from offclip.evaluation.image_files import ImageFiles, Resize
+from offclip.evaluation.scoring import check_words
 from offclip.models.model import PairModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
@@ -45,11 +45,11 @@ def image_files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Path]]:
             images.append(path)
             continue
         inside = _below(path)
-        found = list(filter(_is_image, inside))
-        rest = sorted(set(inside) - set(found))
-        if not found:
+        inner = list(filter(_is_image, inside))
+        rest = sorted(set(inside) - set(inner))
+        if not inner:
             raise ValueError(f"{path}: no image in this folder; {left_out(rest)}")
-        images, others = images + found, others + rest
+        images, others = images + inner, others + rest
     return list(dict.fromkeys(images)), sorted(set(others) - set(images))
 
 
@@ -66,11 +66,11 @@ def _below(folder: Path) -> list[Path]:
     def stop(error: OSError) -> None:
         raise error
 
-    found = []
+    paths = []
     for parent, folders, names in os.walk(folder, onerror=stop):
         here = [Path(parent, name) for name in names]
-        found += here + [path for name in folders if (path := Path(parent, name)).is_symlink()]
-    return sorted(found)
+        paths += here + [path for name in folders if (path := Path(parent, name)).is_symlink()]
+    return sorted(paths)
 
 
 def _is_image(path: Path) -> bool:
@@ -83,40 +83,27 @@ def _is_image(path: Path) -> bool:
         return True
 
 
-@torch.no_grad()
 def predict(
     model: PairModel,
-    square: Callable[[np.ndarray], np.ndarray],
+    resize: Resize,
     prompts: Sequence[str],
     files: Sequence[Path],
     *,
     batch_size: int = 128,
 ) -> Predictions:
-    """Mean score of both directions of every file with every prompt; texts are encoded once.
+    """Mean score of both directions of every file with every prompt.
 
     Args:
         model: put into eval mode.
-        square: from a grey picture (height, width) of uint8 to one of the model's ``picture_size``.
+        resize: from a grey image (height, width) of uint8 to one of the model's ``picture_size``.
         prompts: names of the columns too.
-        files: read one batch at a time.
+        files: each once; read one batch at a time.
         batch_size: images at once.
+
+    Raises:
+        ValueError: a prompt has a word that the model does not know.
     """
-    check_batch_size(batch_size)
     check_words(model, prompts)
-    model.eval()
-    texts = prompt_features(model, prompts)
-    names: list[str] = []
-    rows: list[np.ndarray] = [np.zeros((0, len(prompts)), np.float32)]
-    refused: dict[str, str] = {}
-    for start in range(0, len(files), batch_size):
-        read = {}
-        for file in files[start : start + batch_size]:
-            try:
-                read[str(file)] = square(read_grey(file))
-            except (ValueError, OSError) as error:
-                refused[str(file)] = str(error)
-        if read:
-            rows.append(scores_of(model, np.stack(list(read.values())), texts).numpy())
-            names += read
-    scores = np.concatenate(rows)
-    return Predictions(pd.DataFrame(scores, index=names, columns=list(prompts)), refused)
+    images = ImageFiles([str(file) for file in files], read_grey, resize)
+    table = score_table(model, images, images.names, prompts, batch_size=batch_size)
+    return Predictions(table, images.refused)

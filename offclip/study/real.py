@@ -19,12 +19,10 @@ from offclip.data.batches import StudyBatches
 from offclip.data.pictures import Pictures, boxes_in_square
 from offclip.evaluation import (
     Protocol,
-    attention_maps,
-    pointing_game,
+    point,
     score_table,
     validation_metrics,
 )
-from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path
 from offclip.folders import Mark, claim, claimed
 from offclip.keys import code_version, config_hash
@@ -194,12 +192,8 @@ def _fit(
 
 def scored(real: RealSet, model: PairModel) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by prompt of every image, and the pointing game in the boxes, by one model."""
-    size = real.pictures.pictures.shape[1]
-    prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
-    maps = attention_maps(model, real.pictures.draw(0), prompts)
-    hits = pointing_game(
-        maps, real.pictures.ids, list(real.boxed), boxes_in_square(real.records, size), size
-    )
+    boxes = boxes_in_square(real.records, model.picture_size)
+    hits = point(model, real.pictures.draw(0), real.pictures.ids, real.boxed, boxes)
     return _table(real, model), hits
 
 

@@ -18,15 +18,12 @@ from torch import Tensor
 from offclip.data.batches import StudyBatches
 from offclip.evaluation import (
     Protocol,
-    attention_maps,
     commit_of_code,
     device_name,
-    pointing_game,
+    point,
     score_table,
     validation_metrics,
 )
-from offclip.evaluation.grounding import boxes_without_margin
-from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path, write_json
 from offclip.folders import Mark, claimed
 from offclip.keys import code_version, config_hash
@@ -198,7 +195,7 @@ def _score(
         table = _table(model, material, cases, asked)
         with atomic_path(folder / f"scores_{split}.parquet") as temporary:
             table.to_parquet(temporary)
-    hits = point(model, material, asked) if config.model.head == "cross_attention" else None
+    hits = _point(model, material, asked) if config.model.head == "cross_attention" else None
     if hits is not None and len(hits):
         with atomic_path(folder / "pointing.parquet") as temporary:
             hits.to_parquet(temporary)
@@ -314,23 +311,10 @@ def load_model(run: Run) -> PairModel:
     return model.eval()
 
 
-def point(
-    model: PairModel,
-    material: Material,
-    asked: Protocol,
-    *,
-    split: str = "test",
-    kind: str = "attention",
-) -> pd.DataFrame:
-    """The pointing game on the abnormal drawable cases: each class's positive prompt.
-
-    ``kind`` names the map, see :func:`offclip.evaluation.attention_maps`.
-    """
-    cases = material.cases(split)
+def _point(model: PairModel, material: Material, asked: Protocol) -> pd.DataFrame:
+    """The pointing game on the abnormal drawable test cases."""
+    cases = material.cases("test")
     cases = cases[~cases["is_normal"]].reset_index(drop=True)
-    prompts = [positive_prompt(phrase) for phrase in asked.phrases.values()]
     size = model.picture_size
-    maps = attention_maps(model, material.pictures(cases, size).draw(0), prompts, kind=kind)
-    boxes = boxes_without_margin(material.boxes(cases, size), model.margin)
-    ids, classes = list(cases["study_id"]), list(asked.phrases)
-    return pointing_game(maps, ids, classes, boxes, size - 2 * model.margin)
+    images, boxes = material.pictures(cases, size).draw(0), material.boxes(cases, size)
+    return point(model, images, list(cases["study_id"]), asked.phrases, boxes)

@@ -5,9 +5,8 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
-from offclip.evaluation import bootstrap_auc, stratified_weights
+from offclip.evaluation import bootstrap_auc, bootstrap_weights
 from offclip.evaluation.delong import delong, delong_difference, holm
-from offclip.evaluation.metrics import patient_weights
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_placements_by_a_loop(case):
 
 def test_agrees_with_the_paired_bootstrap(case):
     labels, first, second = case
-    weights = stratified_weights(labels, resamples=4000, seed=0)
+    weights = bootstrap_weights(range(len(labels)), labels, resamples=4000, seed=0)
     drawn = bootstrap_auc(labels, first, weights) - bootstrap_auc(labels, second, weights)
     found, p = delong_difference(labels, first, second)
     assert (found.high - found.low) / (2 * 1.96) == pytest.approx(drawn.std(), rel=0.05)
@@ -135,7 +134,7 @@ def test_p_is_uniform_where_patients_repeat():
 
 def test_agrees_with_the_bootstrap_over_patients():
     who, labels, (first, second) = repeated(np.random.default_rng(5), patients=200)
-    weights = patient_weights(list(who.astype(str)), resamples=3000, seed=0)
+    weights = bootstrap_weights(who.astype(str), resamples=3000, seed=0)
     drawn = bootstrap_auc(labels, first, weights) - bootstrap_auc(labels, second, weights)
     found, _ = delong_difference(labels, first, second, who)
     assert (found.high - found.low) / (2 * 1.96) == pytest.approx(drawn.std(), rel=0.08)

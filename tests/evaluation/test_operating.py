@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_curve
 
-from offclip.evaluation import stratified_weights
+from offclip.evaluation import bootstrap_weights
 from offclip.evaluation.calibration import platt
 from offclip.evaluation.operating import (
     average_precision,
@@ -25,7 +25,7 @@ def case(seed, n=400, shift=1.5):
 @pytest.fixture(scope="module")
 def measured():
     validation, test = case(0), case(1)
-    weights = stratified_weights(test[0], resamples=8, seed=0)
+    weights = bootstrap_weights(range(len(test[0])), test[0], resamples=8, seed=0)
     return validation, test, weights, operating_points(validation, test, weights)
 
 

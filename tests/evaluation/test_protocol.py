@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offclip.evaluation import Protocol, measure, pointing_game, questions, stratified_weights
+from offclip.evaluation import Protocol, bootstrap_weights, measure, pointing_game, questions
 from offclip.evaluation import protocol as protocol_module
 from offclip.evaluation.protocol import measure_normality, validation_metrics
 
@@ -43,7 +43,9 @@ def perfect_table(cases, order=None):
 
 def test_a_perfect_model_scores_one_whatever_the_order_of_its_rows(cases):
     order = np.random.default_rng(0).permutation(len(cases))
-    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=10, seed=0)
+    weights = bootstrap_weights(
+        list(cases["study_id"]), cases["is_normal"].to_numpy(), resamples=10, seed=0
+    )
     answers = measure(questions(perfect_table(cases, order), cases, PROTOCOL), weights)
     assert answers and all(value == 1.0 for value, _ in answers.values())
     details = {detail for metric, detail in answers if metric == "abnormal_auc_pos"}
@@ -71,7 +73,9 @@ def test_knowing_that_something_is_wrong_is_told_from_knowing_what(cases):
 def test_resamples_made_in_blocks_are_those_made_at_once(cases, monkeypatch):
     noise = np.random.default_rng(1).normal(size=(len(cases), len(PROTOCOL.prompts)))
     asked = questions(perfect_table(cases) + noise.round(1), cases, PROTOCOL)
-    weights = stratified_weights(cases["is_normal"].to_numpy(), resamples=25, seed=0)
+    weights = bootstrap_weights(
+        list(cases["study_id"]), cases["is_normal"].to_numpy(), resamples=25, seed=0
+    )
     whole = measure(asked, weights)
     monkeypatch.setattr(protocol_module, "CELLS", 7 * len(cases))
     for key, (value, resampled) in measure(asked, weights).items():

@@ -15,7 +15,7 @@ from transformers import (
     ViTConfig,
 )
 
-from offclip.evaluation.zero_shot import prompt_features
+from offclip.evaluation.scoring import prompt_features
 from offclip.losses import offclip_loss
 from offclip.models import train_tokenizer
 from offclip.models.backbones import BackboneModel, TextBackbone, VisionBackbone

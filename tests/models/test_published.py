@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertTokenizerFast
 
-from offclip.evaluation.zero_shot import prompt_features
+from offclip.evaluation.scoring import prompt_features
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.models.published import (
     PublishedCARZero,

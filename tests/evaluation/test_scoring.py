@@ -8,7 +8,7 @@ from PIL import Image
 from offclip.evaluation import attention_maps, score_table
 from offclip.models import ImageTextModel, ModelConfig, train_tokenizer
 from offclip.squares import published_square
-from offclip.study.external_scores import Scorer, score_images
+from offclip.study.benchmark.scores import Scorer, score_images
 from offclip.study.predict import predict
 
 FINDINGS = [f"finding {number}" for number in range(6)]

@@ -1,12 +1,46 @@
-"""The pointing game: does the attention's peak lie in a box of the class asked for?"""
+"""The pointing game: does the attention's peak lie in a box of the prompt's class?"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from offclip.evaluation.bootstrap import Resampled, mean_of
+from offclip.evaluation.maps import attention_maps
+from offclip.evaluation.scoring import Images, positive_prompt
+from offclip.models import PairModel
+
 Boxes = Sequence[Mapping[str, float | str]]
+
+
+def point(
+    model: PairModel,
+    images: Images,
+    ids: Sequence[str],
+    phrases: Mapping[str, str],
+    boxes: Mapping[str, Boxes],
+    *,
+    kind: str = "attention",
+) -> pd.DataFrame:
+    """The pointing game of a model, with the positive prompt of each class.
+
+    Args:
+        model: is put into eval mode.
+        images: as for :func:`offclip.evaluation.attention_maps`.
+        ids: of the images.
+        phrases: class name → the words after "there is"; boxes of other labels do not count.
+        boxes: by image id, in pixels of images of the model's ``picture_size``.
+        kind: of the map, see :func:`offclip.evaluation.attention_maps`.
+
+    Returns:
+        See :func:`pointing_game`.
+    """
+    prompts = [positive_prompt(phrase) for phrase in phrases.values()]
+    maps = attention_maps(model, images, prompts, kind=kind)
+    inner = boxes_without_margin(boxes, model.margin)
+    return pointing_game(maps, ids, list(phrases), inner, model.picture_size - 2 * model.margin)
 
 
 def pointing_game(
@@ -19,12 +53,12 @@ def pointing_game(
     tolerance: float = 0.0,
     first_box: bool = False,
 ) -> pd.DataFrame:
-    """Hit or miss for each image and class that has a box, with the chance of a blind guess.
+    """Hit or miss for each image and class that has a box, with the chance of a random cell.
 
     A hit: the centre of the map's highest cell, in pixels, lies in any box of that class
     (RadZero's and CoNNS's rule, no tolerance). Chance: the share of cell centres that would hit.
-    The options give other published rules: the first pointing game allows 15 pixels beside the
-    object (Zhang et al. 2018), VECL 20 pixels beside the first box only. VECL's published score is
+    The options give other published rules: the first pointing game allows 15 pixels around the
+    object (Zhang et al. 2018), VECL 20 pixels around the first box only. VECL's published score is
     no mean of these hits: its code counts a hit once for each box of the class and divides by the
     number of images, so the score of a perfect pointer can exceed 1. Here a hit counts once.
 
@@ -49,7 +83,7 @@ def pointing_game(
         )
     if tolerance < 0:
         raise ValueError(f"tolerance: expected pixels, at least 0, got {tolerance}")
-    found = []
+    rows = []
     for i, image in enumerate(ids):
         for c, label in enumerate(classes):
             own = [box for box in boxes.get(image, ()) if box["label"] == label]
@@ -57,14 +91,14 @@ def pointing_game(
             if own:
                 inside = _cells_inside(own, maps.shape[2:], image_size, tolerance)
                 hit = bool(inside.ravel()[maps[i, c].argmax()])
-                found.append((image, label, hit, float(inside.mean())))
-    return pd.DataFrame(found, columns=["id", "label", "hit", "chance"])
+                rows.append((image, label, hit, float(inside.mean())))
+    return pd.DataFrame(rows, columns=["id", "label", "hit", "chance"])
 
 
 def boxes_without_margin(
     boxes: Mapping[str, Boxes], margin: int
 ) -> dict[str, list[dict[str, float | str]]]:
-    """Boxes in pixels of what is left of pictures when ``margin`` is cut off at each side.
+    """Boxes in pixels of what is left of images when ``margin`` is cut off at each side.
 
     What was cut off is outside of it.
     """
@@ -112,36 +146,56 @@ def _cells_inside(
     return inside
 
 
-def bootstrap_pointing(
+@dataclass(frozen=True)
+class Pointing:
+    """Hit rates of the classes that have enough boxed images; ``mean`` is the mean over them.
+
+    Attributes:
+        rates: hit rate and its resamples by class.
+        chance: hit rate of a random cell by class.
+        counts: images behind each class; behind the mean, pairs of image and class.
+        left_out: images of the classes that have too few.
+    """
+
+    rates: dict[str, Resampled]
+    chance: dict[str, float]
+    counts: dict[str, int]
+    left_out: dict[str, int]
+
+
+def measure_pointing(
     hits: pd.DataFrame,
     ids: Sequence[str],
     weights: Float[np.ndarray, "resample image"],
     *,
     least: int,
-) -> dict[str, tuple[float, Float[np.ndarray, " resample"]]]:
-    """Hit rate of each class and its resamples; ``mean`` is the mean over the classes.
+) -> Pointing:
+    """Hit rate of each class with its resamples, and its chance level.
 
-    A resample that lacks a class has no mean, as in :func:`offclip.evaluation.measure`: a mean over
-    the other classes would be another quantity, and would count differences between classes as
-    noise. An interval leaves such a resample out.
+    A resample that lacks a class has no mean, as in :func:`offclip.evaluation.measure`.
 
     Args:
         hits: as :func:`pointing_game` gives them.
         ids: image ids, in the order of the columns of ``weights``.
-        weights: how often each image is drawn in each resample.
-        least: classes with fewer cases are left out.
+        weights: how often each image counts in each resample.
+        least: classes with fewer images are left out.
 
     Raises:
         KeyError: an image of ``hits`` is not among ``ids``.
     """
-    drawn = pd.DataFrame(weights.T, index=pd.Index(ids))
-    answers = {}
+    times_by_id = pd.DataFrame(weights.T, index=pd.Index(ids))
+    result = Pointing({}, {}, {}, {})
     for label, cases in hits.groupby("label"):
-        if len(cases) >= least:
-            hit, times = cases["hit"].to_numpy(dtype=float), drawn.loc[cases["id"]].to_numpy()
-            with np.errstate(invalid="ignore"):
-                answers[str(label)] = (float(hit.mean()), hit @ times / times.sum(axis=0))
-    if answers:
-        values, resampled = zip(*answers.values(), strict=True)
-        answers["mean"] = (float(np.mean(values)), np.mean(resampled, axis=0))
-    return answers
+        name, hit = str(label), cases["hit"].to_numpy(dtype=float)
+        if len(cases) < least:
+            result.left_out[name] = len(cases)
+            continue
+        times = times_by_id.loc[cases["id"]].to_numpy()
+        with np.errstate(invalid="ignore"):
+            result.rates[name] = (float(hit.mean()), hit @ times / times.sum(axis=0))
+        result.chance[name], result.counts[name] = float(cases["chance"].mean()), len(cases)
+    if result.rates:
+        result.rates["mean"] = mean_of(result.rates.values())
+        result.chance["mean"] = float(np.mean([*result.chance.values()]))
+        result.counts["mean"] = sum(result.counts.values())
+    return result

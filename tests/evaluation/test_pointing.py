@@ -6,12 +6,12 @@ import pytest
 
 from offclip.evaluation import (
     Protocol,
-    bootstrap_pointing,
+    bootstrap_weights,
     measure,
+    measure_pointing,
     place_prior,
     pointing_game,
     questions,
-    stratified_weights,
 )
 
 IDS = [f"s{i}" for i in range(30)]
@@ -22,13 +22,18 @@ def hits():
     rng = np.random.default_rng(0)
     rows = [(i, label) for label, n in (("A", 25), ("B", 12), ("C", 3)) for i in IDS[:n]]
     table = pd.DataFrame(rows, columns=["id", "label"])
-    return table.assign(hit=rng.random(len(table)) < 0.4, chance=0.1)
+    return table.assign(
+        hit=rng.random(len(table)) < 0.4, chance=table["label"].map({"A": 0.1, "B": 0.2, "C": 0.3})
+    )
 
 
 def test_every_resample_equals_drawing_its_images(hits):
-    weights = stratified_weights(np.zeros(30, dtype=bool), resamples=20, seed=0)
-    answers = bootstrap_pointing(hits, IDS, weights, least=10)
-    assert list(answers) == ["A", "B", "mean"]
+    weights = bootstrap_weights(IDS, np.zeros(30, dtype=bool), resamples=20, seed=0)
+    found = measure_pointing(hits, IDS, weights, least=10)
+    answers = found.rates
+    assert list(answers) == list(found.chance) == list(found.counts) == ["A", "B", "mean"]
+    assert found.counts == {"A": 25, "B": 12, "mean": 37} and found.left_out == {"C": 3}
+    assert found.chance == pytest.approx({"A": 0.1, "B": 0.2, "mean": 0.15})
     for label in ("A", "B"):
         cases = hits[hits["label"] == label].set_index("id")["hit"]
         value, resampled = answers[label]
@@ -44,9 +49,9 @@ def test_every_resample_equals_drawing_its_images(hits):
 
 def test_a_resample_without_a_class_has_no_mean(hits):
     """As in the protocol: the mean of the other classes is another quantity."""
-    weights = stratified_weights(np.zeros(30, dtype=bool), resamples=20, seed=0)
+    weights = bootstrap_weights(IDS, np.zeros(30, dtype=bool), resamples=20, seed=0)
     weights[3, :12] = 0  # no image of B
-    answers = bootstrap_pointing(hits, IDS, weights, least=10)
+    answers = measure_pointing(hits, IDS, weights, least=10).rates
     assert np.isnan(answers["B"][1]).nonzero()[0].tolist() == [3]
     assert np.isnan(answers["mean"][1]).nonzero()[0].tolist() == [3]
     assert np.isfinite(answers["A"][1]).all()
@@ -61,12 +66,13 @@ def test_a_resample_without_a_class_has_no_mean(hits):
 
 
 def test_no_class_with_enough_cases(hits):
-    assert bootstrap_pointing(hits, IDS, np.ones((2, 30)), least=99) == {}
+    found = measure_pointing(hits, IDS, np.ones((2, 30)), least=99)
+    assert found.rates == found.chance == found.counts == {}
 
 
 def test_an_unknown_image_is_named(hits):
     with pytest.raises(KeyError, match="s24"):
-        bootstrap_pointing(hits, IDS[:24], np.ones((2, 24)), least=10)
+        measure_pointing(hits, IDS[:24], np.ones((2, 24)), least=10)
 
 
 def box(label, left, top, right, bottom):

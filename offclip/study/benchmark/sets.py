@@ -24,7 +24,7 @@ from offclip.data.readers import (
 from offclip.data.tables import mark
 from offclip.evaluation import Protocol
 from offclip.evaluation.published_protocol import ACCURACY, AUC, POOLED, PublishedSet
-from offclip.evaluation.zero_shot import negative_prompt, positive_prompt
+from offclip.evaluation.scoring import negative_prompt, positive_prompt
 
 VIEWS = ("mean", "max", "frontal")
 """What a study's score is: mean or highest of its images, or mean of the frontal ones."""
@@ -87,24 +87,26 @@ those were is not said."""
 
 @dataclass(frozen=True)
 class CorrectedSet:
-    """What the corrected protocol asks of one set beside its manifest's classes and prompts.
+    """What one set is measured by in the corrected protocol, from its manifest.
 
     Attributes:
-        asked: findings and normality prompts.
-        beside: labels that are no findings; their classes are reported, and a second mean.
+        protocol: findings and normality prompts.
+        non_findings: labels that are no findings; their classes are reported, and a second mean.
         normal_rules: name of another rule of normality → the label that it gives.
         also_frontal: the frontal images alone are measured as well.
     """
 
-    asked: Protocol
-    beside: Mapping[str, str] = field(default_factory=dict)
+    protocol: Protocol
+    non_findings: Mapping[str, str] = field(default_factory=dict)
     normal_rules: Mapping[str, str] = field(default_factory=dict)
     also_frontal: bool = False
 
     @property
     def prompts(self) -> list[str]:
         """Everything that has to be scored."""
-        return list(dict.fromkeys([*self.asked.prompts, *Protocol(self.beside, []).prompts]))
+        return list(
+            dict.fromkeys([*self.protocol.prompts, *Protocol(self.non_findings, []).prompts])
+        )
 
     def without(self, prompts: Collection[str]) -> "CorrectedSet":
         """The same without these prompts, and without the classes that need one of them."""
@@ -116,9 +118,10 @@ class CorrectedSet:
                 if positive_prompt(phrase) not in prompts and negative_prompt(phrase) not in prompts
             }
 
-        normal = [each for each in self.asked.normal_prompts if each not in prompts]
-        asked = replace(self.asked, phrases=kept(self.asked.phrases), normal_prompts=normal)
-        return replace(self, asked=asked, beside=kept(self.beside))
+        normal = [each for each in self.protocol.normal_prompts if each not in prompts]
+        phrases = kept(self.protocol.phrases)
+        protocol = replace(self.protocol, phrases=phrases, normal_prompts=normal)
+        return replace(self, protocol=protocol, non_findings=kept(self.non_findings))
 
 
 def corrected_set(dataset: str, *, min_positives: int = 10) -> CorrectedSet:
@@ -130,22 +133,21 @@ def corrected_set(dataset: str, *, min_positives: int = 10) -> CorrectedSet:
     manifest = load_manifest(dataset)
     if dataset not in READERS:
         raise ValueError(f"dataset: expected one of {', '.join(READERS)}; got {dataset!r}")
-    phrases = {n: p for n, p in manifest.prompts.items() if n != manifest.normal_label}
-    asked = Protocol(phrases, manifest.normal_prompts, min_positives)
-    if dataset == padchest.DATASET:
-        beside = {n: p for n, p in phrases.items() if n in padchest.NOT_DISEASES}
-        kept = {n: p for n, p in phrases.items() if n not in beside}
-        return CorrectedSet(replace(asked, phrases=kept), beside)
+    others = padchest.NOT_DISEASES if dataset == padchest.DATASET else ()
+    named = {n: p for n, p in manifest.prompts.items() if n != manifest.normal_label}
+    phrases = {name: phrase for name, phrase in named.items() if name not in others}
+    non_findings = {name: phrase for name, phrase in named.items() if name in others}
+    protocol = Protocol(phrases, manifest.normal_prompts, min_positives)
     if dataset == openi_images.DATASET:
         rules = {"published rule": openi_images.PUBLISHED + openi_images.NO_FINDING}
-        return CorrectedSet(asked, normal_rules=rules, also_frontal=True)
-    return CorrectedSet(asked)
+        return CorrectedSet(protocol, normal_rules=rules, also_frontal=True)
+    return CorrectedSet(protocol, non_findings)
 
 
 def with_normality(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with ``is_normal``; where reports tell it, by the label "No Finding" of their labeller.
+    """Rows with ``is_normal``; for sets of reports, by the label "No Finding" of their labeller.
 
-    Of these, studies that the labeller did not see are left out, as ``unlabelled``.
+    Of these, studies that the labeller did not label are left out, as ``unlabelled``.
 
     Args:
         rows: of a reader.

@@ -1,14 +1,14 @@
 """Evidence records of a model on a published set, and both protocols side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from offclip.evaluation import Record, commit_of_code, percentile_interval
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO, POOLED, PublishedNumbers
-from offclip.study.external_corrected import Corrected
+from offclip.study.benchmark.measures import Measures
 
 FIRST_PROMPT = "there is no finding"
 
@@ -33,7 +33,9 @@ class Origin:
     """What all records of one evaluation share."""
 
     dataset: str
-    model: ModelName
+    variant: str
+    prompting: str | None
+    seed: int | None
     head: str | None
     config: str
     minutes: float
@@ -43,45 +45,30 @@ class Origin:
     def record(
         self,
         split: str,
-        key: tuple[str, str],
+        metric: str,
+        detail: str,
         value: float,
         n: int,
         interval: tuple[float, float] | None = None,
         method: str | None = None,
-        variant: str = "",
     ) -> Record:
         """A record of one number."""
         return Record(
-            dataset=self.dataset,
-            split=split,
-            variant=variant or self.model.variant,
-            prompting=self.model.prompting,
-            head=self.head,
-            metric=key[0],
-            detail=key[1],
-            seed=self.model.seed,
-            value=float(value),
-            unit="",
-            interval=interval,
-            interval_method=method if interval else None,
-            n=n,
-            config=self.config,
-            commit=self.commit,
-            device=self.device,
-            minutes=self.minutes,
-        )
+            **vars(self), split=split, metric=metric, detail=detail, value=float(value), unit="",
+            interval=interval, interval_method=method if interval else None, n=n,
+        )  # fmt: skip
 
 
-def corrected_records(origin: Origin, split: str, found: Corrected) -> list[Record]:
+def corrected_records(origin: Origin, split: str, measures: Measures) -> list[Record]:
     """A record for each answer; with an interval where it was resampled."""
     records = []
-    for key, (value, resampled) in found.answers.items():
+    for key, (value, resampled) in measures.answers.items():
         interval, method = None, f"bootstrap over patients, {len(resampled)} resamples"
-        finite = resampled[np.isfinite(resampled)]  # a resample may be all alike, or lack a kind
+        finite = resampled[np.isfinite(resampled)]  # a resample may lack positives, or negatives
         if len(finite):
             bounds = percentile_interval(value, finite)
             interval = (bounds.low, bounds.high)
-        records.append(origin.record(split, key, value, found.counts[key], interval, method))
+        records.append(origin.record(split, *key, value, measures.counts[key], interval, method))
     return records
 
 
@@ -94,12 +81,10 @@ def published_records(
         origin: of the evaluation.
         numbers: of the published protocol.
         n: images.
-        variant: if the pictures were not those that the corrected protocol saw.
+        variant: if the images were not those that the corrected protocol took.
     """
-    return [
-        origin.record("test", key, value, n, variant=variant)
-        for key, value in numbers.values.items()
-    ]
+    origin = replace(origin, variant=variant or origin.variant)
+    return [origin.record("test", *key, value, n) for key, value in numbers.values.items()]
 
 
 def side_by_side(

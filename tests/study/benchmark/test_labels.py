@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from offclip.data.readers import READERS
-from offclip.study.external_sets import PUBLISHED, corrected_set
+from offclip.study.benchmark.sets import PUBLISHED, corrected_set
 from tests.data.label_files import label_file
 
 
@@ -38,8 +38,8 @@ def test_padchest_counts(tmp_path):
     assert counts["suboptimal study"] == 545 and counts["exclude"] == 82
     assert labels.shape[1] == 193 and len(rows) == len(labels) <= 39053
     asked = corrected_set("padchest")
-    assert set(asked.beside) == {"unchanged", "suboptimal study", "exclude"}
-    assert {*asked.asked.phrases, *asked.beside, "normal"} == set(labels.columns)
+    assert set(asked.non_findings) == {"unchanged", "suboptimal study", "exclude"}
+    assert {*asked.protocol.phrases, *asked.non_findings, "normal"} == set(labels.columns)
 
 
 def test_nih_counts(tmp_path):

@@ -17,11 +17,8 @@ from offclip.data.readers import READERS
 from offclip.models import Features, PairModel
 from offclip.rehearsal import rehearse
 from offclip.scores import PairScores
-from offclip.study.external import evaluate_published_set
-from offclip.study.external_cases import Options
-from offclip.study.external_records import ModelName
-from offclip.study.external_scores import Scorer
-from offclip.study.external_sets import PUBLISHED, with_normality
+from offclip.study.benchmark import ModelName, Options, Scorer, evaluate_published_set
+from offclip.study.benchmark.sets import PUBLISHED, with_normality
 
 SIZE = 64
 FEW = Options(min_positives=2, resamples=20)

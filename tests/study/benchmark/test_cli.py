@@ -11,8 +11,8 @@ from offclip.cli.evaluate import _name
 from offclip.data.manifests import load_manifest
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
 from offclip.study import material as material_module
+from tests.study.benchmark.fakes import copy
 from tests.study.conftest import SMALL, all_records
-from tests.study.external_fakes import copy
 
 QUICK = ["--jobs", "1", "--min-positives", "2", "--resamples", "20"]
 

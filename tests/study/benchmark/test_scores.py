@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from offclip.data.pictures import read_grey
-from offclip.study import external_scores
-from offclip.study.external_corrected import units_of
-from offclip.study.external_pointing import boxes_seen, measure_pointing, point
-from offclip.study.external_scores import Scored, Scorer, score_digest, score_images
+from offclip.evaluation.pointing import boxes_without_margin
+from offclip.study.benchmark import scores as scores_module
+from offclip.study.benchmark.measures import measure_boxes, units_of
+from offclip.study.benchmark.pointing import boxes_in_images, point_in_files
+from offclip.study.benchmark.scores import Scored, Scorer, score_digest, score_images
 from tests.data.turned import BOX, stored
-from tests.study.external_fakes import Oracle, known_pictures, square
+from tests.study.benchmark.fakes import Oracle, known_pictures, square
 
 PROMPTS = ["there is a", "there is b"]
 
@@ -71,18 +72,17 @@ def test_rows_are_images_and_columns_are_prompts(root, tmp_path):
 
 
 def test_an_interrupted_scoring_goes_on_and_gives_the_same_table(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(external_scores, "PART", 2)
-    one, whole = scorer(root), external_scores.scores_of
-    calls = []
+    monkeypatch.setattr(scores_module, "PART", 2)
+    one = scorer(root)
+    prepare = one.model.prepare
 
-    def cut_off(*arguments, **settings):
-        calls.append(1)
-        if len(calls) == 4:
+    def cut_off(images):
+        if one.model.seen == 6:
             raise KeyboardInterrupt
-        return whole(*arguments, **settings)
+        return prepare(images)
 
-    monkeypatch.setattr(external_scores, "scores_of", cut_off)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(one.model, "prepare", cut_off)
         score_images(one, PROMPTS, root, NAMES, tmp_path / "scores")
     parts = sorted((tmp_path / "scores" / "parts").glob("*.parquet"))
     assert len(parts) == 3 and one.model.seen == 6
@@ -91,7 +91,8 @@ def test_an_interrupted_scoring_goes_on_and_gives_the_same_table(root, tmp_path,
     found = score_images(one, PROMPTS, root, NAMES, tmp_path / "scores", report=told.append)
     same(found.table)
     assert one.model.seen == 6 + 5, "what was finished is not scored again, what is damaged is"
-    assert told[-1] == "scored 5 of 5 images, 0 unreadable"
+    assert told[-1] == "scored 5 of 5 images, 0 unreadable" and len(told) == 3
+    assert one.model.encoded == 2 * len(PROMPTS), "texts are encoded once a call, not once a part"
     assert not list((tmp_path / "scores" / "parts").iterdir())
 
 
@@ -204,13 +205,11 @@ def test_boxes_go_from_the_tables_pixels_to_what_the_model_sees():
     box = {"label": "A", "x_min": 0.0, "y_min": 0.0, "x_max": 256.0, "y_max": 256.0}
     rows = pd.DataFrame({"image": ["p"], "boxes": [[box]], "box_width": 512, "box_height": 256})
     images = pd.DataFrame({"width": [128], "height": [64], "orientation": 1}, index=["p"])
-    sees = Scorer(Oracle(truth, {}, size=256, margin=16), square)
-    assert boxes_seen(rows, images, sees) == {
-        "p": [{"label": "A", "x_min": -16, "y_min": 48, "x_max": 112, "y_max": 176}]
-    }
+    [[found]] = boxes_without_margin(boxes_in_images(rows, images, 256), 16).values()
+    assert found == {"label": "A", "x_min": -16, "y_min": 48, "x_max": 112, "y_max": 176}
     plain = rows.drop(columns=["box_width", "box_height"])
     images = pd.DataFrame({"width": [512], "height": [256], "orientation": 1}, index=["p"])
-    assert boxes_seen(plain, images, sees) == boxes_seen(rows, images, sees)
+    assert boxes_in_images(plain, images, 256) == boxes_in_images(rows, images, 256)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -225,7 +224,7 @@ def test_the_game_is_played_in_boxes_that_turn_with_their_picture(orientation, t
     rows = pd.DataFrame({"image": ["p.png"], "patient_id": ["1"], "boxes": [[BOX]]})
     size = {"width": grey.shape[1], "height": grey.shape[0]}
     scored = Scored(pd.DataFrame(), pd.DataFrame(size, index=["p.png"]), {}, 0.0)
-    hits = point(Scorer(model, square), {"A": "a"}, rows, scored, tmp_path, tmp_path)
+    hits = point_in_files(Scorer(model, square), {"A": "a"}, rows, scored, tmp_path, tmp_path)
     assert hits["hit"].tolist() == [True] and hits["chance"].max() < 0.3
 
 
@@ -234,28 +233,28 @@ def test_attention_in_the_box_is_a_hit(hit, root, tmp_path):
     """The box is the right lower quarter of what an 8 × 8 grid sees of a square of 64 pixels."""
     box = {"label": "A", "x_min": 45.0, "y_min": 45.0, "x_max": 90.0, "y_max": 90.0}
     rows = pd.DataFrame({
-        "image": NAMES, "patient_id": NAMES, "boxes": [[box]] * 9,
+        "image": NAMES, "study_id": NAMES, "patient_id": NAMES, "boxes": [[box]] * 9,
         "box_width": 90, "box_height": 90,
     })  # fmt: skip
     images = pd.DataFrame({"width": 90, "height": 90}, index=NAMES)
     cell = 8 * 6 + 5 if hit else 8 * 6 + 2
     sees = scorer(root, looks_at=lambda image, prompt: cell if prompt == "there is a" else 0)
     scored = Scored(expected(), images, {}, 0.0)
-    hits = point(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path)
+    hits = point_in_files(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path)
     assert hits["hit"].tolist() == [hit] * 9 and set(hits["label"]) == {"A"}
     seen = sees.model.seen
-    assert point(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path).equals(hits)
+    assert point_in_files(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path).equals(hits)
     assert sees.model.seen == seen, "kept for the next call"
     state = (root / NAMES[0]).stat()
     os.utime(root / NAMES[0], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    point(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path)
+    point_in_files(sees, {"A": "a", "B": "b"}, rows, scored, root, tmp_path)
     assert sees.model.seen == 2 * seen, "not for other images"
-    found = measure_pointing(hits, rows, least=5, resamples=10)
+    found = measure_boxes(hits, rows, least=5, resamples=10)
     assert found.answers["pointing", "mean"][0] == float(hit)
     assert found.answers["pointing_chance", "A"][0] == 0.25
     assert found.counts["pointing", "A"] == 9
-    rare = measure_pointing(hits, rows, least=10, resamples=10)
-    assert rare.answers == {} and rare.left_out == {"A": 9}
+    rare = measure_boxes(hits, rows, least=10, resamples=10)
+    assert rare.answers == {} and rare.notes == ["pointing: too few boxed images of A (9)"]
 
 
 @pytest.mark.parametrize("size", [0, -1])

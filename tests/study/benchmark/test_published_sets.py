@@ -15,11 +15,9 @@ from offclip.evaluation import read_evidence, score_table, write_evidence
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO
 from offclip.models import PublishedCARZero, PublishedConfig, train_tokenizer
 from offclip.squares import published_square
-from offclip.study.external import evaluate_published_set
-from offclip.study.external_cases import Options
-from offclip.study.external_scores import Scorer, square_of
-from offclip.study.external_sets import PUBLISHED, corrected_set
-from tests.study.external_fakes import FEW, NAME, copy, evaluated, oracle, values
+from offclip.study.benchmark import Options, Scorer, evaluate_published_set, resize_for
+from offclip.study.benchmark.sets import PUBLISHED, corrected_set
+from tests.study.benchmark.fakes import FEW, NAME, copy, evaluated, oracle, values
 
 
 def test_thresholds_come_from_validation_where_the_set_has_one(tmp_path):
@@ -90,7 +88,7 @@ def test_rare_classes_are_named_with_their_counts(tmp_path):
     test = rows[rows["split"] == "test"]
     counts = {
         name: sum(own.get(name) == 1 for own in test["labels"])
-        for name in corrected_set("vindr_cxr").asked.phrases
+        for name in corrected_set("vindr_cxr").protocol.phrases
     }
     expected = {name: n for name, n in counts.items() if n < 12}
     assert found.left_out["corrected"] == expected
@@ -237,8 +235,8 @@ def test_the_published_architecture_sees_its_own_squares(tmp_path):
     )  # fmt: skip
     torch.manual_seed(0)
     model = PublishedCARZero(sizes, train_tokenizer([*words, *words])).eval()
-    scorer = Scorer(model, square_of(model))
-    assert scorer.square is published_square
+    scorer = Scorer(model, resize_for(model))
+    assert scorer.resize is published_square
     found = evaluate_published_set("chestx_det10", root, scorer, NAME, options=FEW, folder=tmp_path)
     kept = pd.read_parquet(found.folder / "scores.parquet")
     image = rows.loc[rows["split"] == "test", "image"].iloc[5]

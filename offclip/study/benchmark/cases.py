@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from offclip.data.readers import READERS
-from offclip.study.external_sets import VIEWS, with_normality
+from offclip.study.benchmark.sets import VIEWS, with_normality
 
 PROTOCOLS = ("both", "published", "corrected")
 _NAMED = 3  # unreadable images that a message names
@@ -20,7 +20,7 @@ class Options:
 
     Attributes:
         protocol: of :data:`PROTOCOLS`.
-        views: what a study's score is, of :data:`offclip.study.external_sets.VIEWS`.
+        views: what a study's score is, of :data:`offclip.study.benchmark.sets.VIEWS`.
         allow_missing: go on when images cannot be read; every number says how many it rests on.
         published_pixels: a second pass over DICOM files, for the published protocol: values
             divided by their maximum, no window, no inversion.
@@ -52,7 +52,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cases:
-    """Rows of the reader by split, and what was found about them."""
+    """Rows of the reader by split, and notes about them."""
 
     test: pd.DataFrame
     validation: pd.DataFrame

@@ -4,9 +4,9 @@ import pytest
 
 from offclip.data.readers import READERS
 from offclip.evaluation.published_protocol import AUC, MACRO
-from offclip.study.external_cases import Options
-from offclip.study.external_sets import PUBLISHED
-from tests.study.external_fakes import evaluated, values
+from offclip.study.benchmark import Options
+from offclip.study.benchmark.sets import PUBLISHED
+from tests.study.benchmark.fakes import evaluated, values
 
 WITH_NORMAL = [name for name in READERS if name != "ms_cxr"]
 AUCS = ("normal_auc", "abnormal_auc", "non_disease_auc", AUC)
