@@ -117,17 +117,13 @@ def test_a_patient_in_two_splits_stays_in_the_tested_one(copies, tmp_path):
     assert (rows["reason"][rows["split"] == "test"] == "").all()
 
 
-@pytest.mark.parametrize("value", ["", "NaN", "1.0", "x", "1\0"])
+@pytest.mark.parametrize("value", ["", "NaN", "1.0", "x"])
 def test_patients_without_a_number_are_malformed(value, copies, tmp_path):
     root = copies("padchest", tmp_path / "set")
     path = root / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
     before = reading("padchest", root)[1]["malformed"]
     edit(path, lambda t: doubled(t, PatientID=value, ImageID="1_a.png", StudyID="99"))
-    if "\0" in value:
-        with pytest.raises(ValueError, match="PADCHEST.*line 3.: damaged, or no table"):
-            READERS["padchest"](root)
-    else:
-        assert reading("padchest", root)[1]["malformed"] == before + 1
+    assert reading("padchest", root)[1]["malformed"] == before + 1
 
 
 def test_rules_of_three_readers(copies, tmp_path):
