@@ -63,7 +63,8 @@ def write_padchest(root: Path, *, studies: int, seed: int, size: int) -> None:
     Quirks: 16-bit files, lists written as text, a column without a name, projections under codes,
     network rows (some with no list), one list that is cut, labels that are no findings.
     """
-    prompts = {name: load_manifest("padchest").prompts[name] for name in _PADCHEST_CLASSES}
+    every = load_manifest("padchest").prompts
+    prompts = {name: every[name] for name in _PADCHEST_CLASSES}
     sampled = sample_studies(prompts, {"test": studies}, seed=seed)
     rows: list[Row] = []
     for study, image, _ in rendered(sampled, prompts, size=size):
