@@ -156,8 +156,3 @@ def _key(image: str) -> str:
     """Report and series of an image, which its names in both copies share."""
     numbers = re.match(r"CXR(\d+)_.*?(IM-[0-9-]+)", image)
     return "_".join(numbers.groups()) if numbers else image
-
-
-def keywords() -> Iterable[str]:
-    """The classes of the published rule, normality last."""
-    return [*TERMS, NO_FINDING]
