@@ -146,7 +146,7 @@ def label_maps(
     """
     values = numbers(table, names)
     blank = is_blank(table[list(names)])
-    wrong = ~(blank | np.isin(values, (0.0, 1.0, uncertain))).all(axis=1)
+    wrong = np.any(~(blank | np.isin(values, (0.0, 1.0, uncertain))), axis=1)
     known = np.where(values == uncertain, None, (values == 1).astype(int).astype(object))
     shared: dict[tuple[int | None, ...], dict[str, int | None]] = {}
     rows = map(tuple, known)
