@@ -1,6 +1,7 @@
 """Shapes and types of the package are checked while tests run (and cost nothing elsewhere).
 
-Also what tests of several folders share: the curated reports, and a real browser.
+Also what tests of several folders share: synthetic copies of the published sets, the curated
+reports, and a real browser.
 """
 
 import shutil
@@ -13,6 +14,22 @@ install_import_hook("offclip", "beartype.beartype")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+
+@pytest.fixture(scope="session")
+def synthetic_copy():
+    """Name of a set to its synthetic copy, rendered once per session; no test changes it."""
+    from tests.copies import synthetic_copy  # after the hook
+
+    return synthetic_copy
+
+
+@pytest.fixture
+def writable_copy(tmp_path):
+    """Name of a set to a copy that the test may change."""
+    from tests.copies import writable_copy
+
+    return lambda dataset: writable_copy(dataset, tmp_path / "root")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from offclip import __main__
 from offclip.__main__ import main
 from offclip.folders import MARK, read_mark
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
-from offclip.rehearsal import rehearse
+from tests.copies import writable_copy
 from tests.data.synthetic import pack, report_xml
 from tests.states import state
 
@@ -45,8 +45,8 @@ def fill(folder):
 def world(tmp_path_factory):
     """A synthetic copy, reports, a model and finished runs."""
     folder = tmp_path_factory.mktemp("world")
-    rehearse("mimic_cxr", folder / "mimic", studies=40, size=64)
-    rehearse("vindr_cxr", folder / "vindr", studies=20, size=32)
+    writable_copy("mimic_cxr", folder / "mimic")
+    writable_copy("vindr_cxr", folder / "vindr")
     kinds = {"normal": "The lungs are clear", "Cardiomegaly": "There is cardiomegaly",
              "Pleural Effusion": "There is pleural effusion"}  # fmt: skip
     files = {
@@ -218,7 +218,7 @@ def test_killed_midway_all_is_as_before_or_new(name, world, tmp_path):
         "rehearse": ["rehearse", "openi", "--studies", "20", "--size", "32", "--seed", "3",
                      "--force", "--to", "FOLDER"],
     }[name]  # fmt: skip
-    rehearse("mimic_cxr", tmp_path / "root", studies=40, size=64)
+    writable_copy("mimic_cxr", tmp_path / "root")
     first = [w.replace("FOLDER", str(template)) for w in command if w not in ("--seed", "3")]
     assert main(first) == 0
     ours = state(template)

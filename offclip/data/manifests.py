@@ -1,20 +1,20 @@
 """Dataset manifests: frozen dataclasses read from YAML, strict about unknown keys.
 
-Imports the access rule of ``offclip.text``; PyYAML is imported where a file is read.
+Imports the access rule of ``offclip.text``. Pydantic, which checks what was read, and PyYAML are
+imported where a file is read.
 """
 
-import datetime
-import difflib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, get_args
 
-from offclip.text.destination import OPEN_ACCESS, RESTRICTED_ACCESS, TextPermission
+from offclip.data.tables import nearest
+from offclip.text.destination import TextPermission
 
-ACCESS = OPEN_ACCESS + RESTRICTED_ACCESS
-SOURCE_KINDS = ("pip", "url", "local")
+Access = Literal["open", "open-no-derivatives", "registration", "credentialed"]
+ACCESS: tuple[str, ...] = get_args(Access)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Source:
         sha256: digest of the downloaded package itself; empty when not known.
     """
 
-    kind: str
+    kind: Literal["pip", "url", "local"]
     location: str
     member: str = ""
     sha256: str = ""
@@ -53,6 +53,14 @@ class Download:
     md5: str = ""
     bytes: int = 0
     unpack: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a path in place of a name, and other addresses than of the web."""
+        if Path(self.file).name != self.file or not self.url.startswith(("http://", "https://")):
+            raise ValueError(
+                f"expected a plain file name and an http(s) address, got {self.file!r} and "
+                f"{self.url!r}"
+            )
 
     @property
     def digest(self) -> str:
@@ -78,7 +86,7 @@ class Manifest:
 
     Attributes:
         how_to_get: the official steps.
-        layout: the folder that the reader expects, one line a file or folder.
+        layout: the folder that the reader expects, one line for each file or folder.
         split_rule: who is in train, validation and test, in words.
         expected: published counts, by the names of the reader's counts.
         images: published number of image files; 0: none of its own.
@@ -99,7 +107,7 @@ class Manifest:
 
     name: str
     title: str
-    access: str
+    access: Access
     licence: str
     licence_url: str
     citation: str
@@ -126,6 +134,14 @@ class Manifest:
     prompts: Mapping[str, str] = field(default_factory=dict)
     normal_prompts: tuple[str, ...] = ()
     text_may_go_to: TextPermission | None = None
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+
+UNKNOWN_KEY = "unexpected_keyword_argument"
+"""Pydantic's name of the error."""
+_NESTED: Mapping[str, type] = {
+    "sources": Source, "downloads": Download, "split": Split, "text_may_go_to": TextPermission,
+}  # fmt: skip
 
 
 def load_manifest(name: str) -> Manifest:
@@ -140,11 +156,10 @@ def load_manifest(name: str) -> Manifest:
     known = {path.stem: path for path in sorted(manifest_folder().glob("*.yaml"))}
     if name not in known:
         raise ValueError(
-            f"manifest: expected one of {sorted(known)}, got {name!r}{_nearest(name, known)}"
+            f"manifest: expected one of {sorted(known)}, got {name!r}{nearest(name, known)}"
         )
-    text = known[name].read_text(encoding="utf-8")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.safe_load(known[name].read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{known[name]}: not valid YAML ({error}); repair the file") from error
     manifest = parse_manifest(value, where=str(known[name]))
@@ -155,81 +170,32 @@ def load_manifest(name: str) -> Manifest:
 
 def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
     """Build a manifest from plain YAML values; see ``load_manifest`` for the errors."""
-    settings = _checked(Manifest, value, where)
-    for name, kind in (("sources", Source), ("downloads", Download)):
-        settings[name] = _listed(kind, settings.get(name, []), f"{where}: {name}")
-    settings["split"] = Split(**_checked(Split, settings.get("split", {}), f"{where}: split"))
-    for name in ("normal_prompts", "known_bad"):
-        settings[name] = tuple(settings.get(name, ()))
-    if "text_may_go_to" in settings:
-        signed = _checked(TextPermission, settings["text_may_go_to"], f"{where}: text_may_go_to")
-        settings["text_may_go_to"] = _permission(signed, f"{where}: text_may_go_to")
-    manifest = Manifest(**settings)
-    if manifest.access not in ACCESS:
-        raise ValueError(f"{where}: access: expected one of {ACCESS}, got {manifest.access!r}")
-    for source in manifest.sources:
-        if source.kind not in SOURCE_KINDS:
-            raise ValueError(
-                f"{where}: source kind: expected one of {SOURCE_KINDS}, got {source.kind!r}"
-            )
-    for each in manifest.downloads:
-        if Path(each.file).name != each.file or not each.url.startswith(("http://", "https://")):
-            raise ValueError(
-                f"{where}: downloads: expected a plain file name and an http(s) address, got "
-                f"{each.file!r} and {each.url!r}"
-            )
-    return manifest
+    from pydantic import TypeAdapter, ValidationError
 
-
-def _listed(kind: type, values: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(values, list):
-        raise ValueError(f"{where}: expected a list, got {type(values).__name__}")
-    return tuple(kind(**_checked(kind, each, f"{where}[{i}]")) for i, each in enumerate(values))
-
-
-def _permission(signed: dict[str, Any], where: str) -> TextPermission:
-    """Return the signed statement; YAML reads an unquoted 2026-01-31 as a date."""
-    kinds = {"hosts": list, "signed_by": str, "date": datetime.date}
-    for key, kind in kinds.items():
-        if not isinstance(signed[key], kind):
-            raise ValueError(
-                f"{where}: {key}: expected a {kind.__name__}, got {signed[key]!r}; correct it"
-            )
-    hosts = tuple(map(str, signed["hosts"]))
     try:
-        return TextPermission(hosts, signed["signed_by"], signed["date"])
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        return TypeAdapter(Manifest).validate_python(value)
+    except ValidationError as error:
+        errors = error.errors()
+        unknown = [each for each in errors if each["type"] == UNKNOWN_KEY]  # before what it misses
+        raise ValueError(f"{where}: {_one_line((unknown or errors)[0])}") from None
 
 
 def manifest_folder() -> Path:
-    """Return the manifests' folder: inside the installed package, else beside the package."""
+    """Return the manifests' folder: inside the installed package, else next to the package."""
     package = Path(str(files("offclip")))
     inside = package / "data_manifests"
     return inside if inside.is_dir() else package.parent / "data_manifests"
 
 
-def _checked(kind: type, value: Any, where: str) -> dict[str, Any]:
-    """Return ``value`` as keyword arguments of the dataclass ``kind``."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: expected keys and values, got {type(value).__name__}")
-    known = {each.name: each for each in fields(kind)}
-    for key in value:
-        if key not in known:
-            raise ValueError(
-                f"{where}: expected keys among {sorted(known)}, got {key!r}{_nearest(key, known)}"
-            )
-    required = [
-        name
-        for name, each in known.items()
-        if each.default is MISSING and each.default_factory is MISSING
-    ]
-    missing = [name for name in required if name not in value]
-    if missing:
-        raise ValueError(f"{where}: expected the keys {required}, {missing} missing; add them")
-    return dict(value)
-
-
-def _nearest(name: Any, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.0)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _one_line(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors: where, what is wrong, what was given."""
+    place = ".".join(map(str, error["loc"])) or "all of it"
+    if error["type"] == UNKNOWN_KEY:
+        of = _NESTED[error["loc"][0]] if len(error["loc"]) > 1 else Manifest
+        names = sorted(each.name for each in fields(of))
+        return f"{place}: expected keys among {names}{nearest(error['loc'][-1], names)}"
+    if error["type"] == "missing":
+        return f"{place}: missing; add this key"
+    if error["type"] == "value_error":
+        return f"{place}: {error['ctx']['error']}"
+    return f"{place}: {error['msg'].replace('tuple', 'list')}; got {str(error['input'])[:200]!r}"

@@ -14,6 +14,7 @@ import pandas as pd
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import image_facts, upright_boxes
 from offclip.data.records import validate_records
+from offclip.data.tables import find_file, numbers, read_table
 
 DATASET = "nih_chestxray14"
 NORMAL = "No Finding"
@@ -49,7 +50,7 @@ def read_nih(folder: str | Path) -> tuple[pd.DataFrame, pd.Series]:
             normal image has another label; names the file and the first row.
     """
     folder = Path(folder)
-    table = _table(folder / "manifest.csv", _NEEDED)
+    table = read_table(find_file(folder, "manifest.csv"), _NEEDED, ("rsna_class",))
     known = load_manifest(DATASET).prompts
     named = table["labels"].str.split("|").map(set)
     _refuse(table, folder / "manifest.csv", {
@@ -132,21 +133,11 @@ def _image(folder: Path, name: str) -> Path:
     return folder / "images" / name if Path(name).name == name else folder / "images" / "?"
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected the table of the images, got nothing there")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise ValueError(f"{path}: expected the columns {columns}, got none called {missing}")
-    return table
-
-
 def _boxes(path: Path, ids: Mapping[str, str]) -> dict[str, list[dict[str, float | str]]]:
     if not path.is_file():
         return {}
-    table = _table(path, _BOX)
-    corners = table[list(_BOX[2:])].apply(pd.to_numeric, errors="coerce").astype(float)
+    table = read_table(path, _BOX)
+    corners = pd.DataFrame(numbers(table, _BOX[2:]), columns=_BOX[2:])
     empty = ~((corners["x_max"] > corners["x_min"]) & (corners["y_max"] > corners["y_min"]))
     _refuse(table, path, {
         "file: not in manifest.csv": ~table["file"].isin(ids),

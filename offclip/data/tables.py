@@ -1,29 +1,29 @@
-"""Label tables as published sets have them: all strings, faults named. Imports nothing else."""
+"""Label tables as published sets have them: all strings, errors that name the file. Imports nothing
+else of the package.
+"""
 
-import csv
+import difflib
 import filecmp
-import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import TextIOWrapper
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-LINE_LIMIT = 1_000_000
-"""Longest line of a table, in characters; the longest of the real ones has some 6,000."""
-TABLE_LIMIT = 2_000_000_000
-"""Largest table, in characters, unpacked: a small archive can hold a large one."""
-TEXT_LIMIT = 100_000_000
-"""Largest list or JSON file, in bytes."""
 BLANK = ("", "nan", "na", "n/a", "none", "null")
 """Spellings of "nothing here", lower-case."""
 UNFINISHED = ".unpacking"
 """Ending of a folder that an archive is still unpacked into."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message that names the nearest of the known names; "" where none is known."""
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.0)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def find_file(root: str | Path, *names: str) -> Path:
@@ -42,13 +42,29 @@ def find_file(root: str | Path, *names: str) -> Path:
     )
 
 
+def find_parts(root: str | Path, names: Mapping[str, Sequence[str]]) -> dict[str, Path]:
+    """The file of each part of a set that is there; one part is enough.
+
+    Args:
+        root: of the copy.
+        names: part to the names that its file has, gzipped or not.
+
+    Raises:
+        FileNotFoundError: none is there; names all of them.
+    """
+    parts: dict[str, Path] = {}
+    for part, own in names.items():
+        with suppress(FileNotFoundError):
+            parts[part] = find_file(root, *own)
+    return parts or {"": find_file(root, *(name for own in names.values() for name in own))}
+
+
 def read_table(
     path: str | Path, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Some columns of a CSV file in UTF-8, gzipped or not, with or without a byte order mark.
+    """Some columns of a CSV file in UTF-8, gzipped or not; strings without white space around them.
 
-    Every value is a string without white space around it. Values may hold line breaks in quotes;
-    lines may end in any way; blank lines are skipped. Memory is that of the columns asked for.
+    Values may hold line breaks in quotes. A line with too few values ends in blanks.
 
     Args:
         path: of the file.
@@ -56,94 +72,68 @@ def read_table(
         optional: that are read if they are there.
 
     Raises:
-        ValueError: damaged or no table, no rows, a column is missing or there twice, or a line has
-            too few or too many values; names the file and the line.
+        ValueError: damaged, cut or no table, no rows, a line with too many values, or a column
+            that is missing (the nearest is named) or occurs twice; names the file and the line.
     """
-    reader = None
-    try:
-        with _opened(Path(path)) as file:
-            reader = csv.reader(_lines(file, path), strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            places = _places(header, columns, optional, path)
-            pick, width = itemgetter(*places.values(), 0), len(header)  # 0: always a tuple
-            rows = []
-            for row in reader:
-                if len(row) != width and row:
-                    _check_width(row, header, places, f"{path}, line {reader.line_num}")
-                if row:
-                    rows.append(pick(row))
-    except (OSError, EOFError, UnicodeError, csv.Error, zlib.error) as error:
-        where = f", line {reader.line_num}" if reader else ""
+    try:  # all columns: with ``usecols``, pandas shifts or cuts a line with too many values
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{path}{where}: damaged, or no table in UTF-8 ({error}); download it again"
+            f"{path}: damaged, or no CSV table in UTF-8 ({' '.join(str(error).split())}); download "
+            "it again, or save it as CSV in UTF-8"
         ) from error
-    if not rows:
+    table.columns = table.columns.str.strip()
+    _check_columns(table, columns, optional, path)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first values as an index
+        raise ValueError(
+            f"{path}, line 2: expected {table.shape[1]} values, as the header has, got more; "
+            "download it again"
+        )
+    if table.empty:
         raise ValueError(f"{path}: expected rows, got the header alone; download it again")
-    values = zip(places, zip(*rows, strict=True), strict=False)
-    return pd.DataFrame(
-        {name: [value.strip() for value in column] for name, column in values}, dtype=str
-    )
+    used = [name for name in table if name in (*columns, *optional)]
+    if _is_cut(Path(path)) and table[used[-1]].iloc[-1] == "":
+        raise ValueError(f"{path}: the last line is cut; download it again")
+    table = table[[name for name in dict.fromkeys((*columns, *optional)) if name in used]]
+    return table.apply(lambda column: column.str.strip())
 
 
 def read_text(path: Path) -> str:
     """A whole text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: too large, or not UTF-8; names the file.
+        ValueError: it cannot be read, or is not UTF-8; names the file.
     """
     try:
-        if path.stat().st_size > TEXT_LIMIT:
-            raise ValueError(
-                f"{path}: expected at most {TEXT_LIMIT} bytes; is it the published file?"
-            )
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         raise ValueError(f"{path}: no text in UTF-8 ({error}); download it again") from error
 
 
-def _opened(path: Path) -> TextIOWrapper:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _lines(file: TextIOWrapper, path: str | Path) -> Iterator[str]:
-    """Lines that fit into memory and hold no null character."""
-    total = 0
-    while line := file.readline(LINE_LIMIT + 1):
-        total += len(line)
-        if len(line) > LINE_LIMIT or total > TABLE_LIMIT or "\0" in line:
-            raise csv.Error(
-                f"expected lines of at most {LINE_LIMIT} and a table of at most {TABLE_LIMIT} "
-                "characters, none of them null"
-            )
-        yield line
-
-
-def _places(
-    header: Sequence[str], columns: Sequence[str], optional: Sequence[str], path: str | Path
-) -> dict[str, int]:
-    missing = [name for name in columns if name not in header]
+def _check_columns(
+    table: pd.DataFrame, columns: Sequence[str], optional: Sequence[str], path: str | Path
+) -> None:
+    missing = [name for name in columns if name not in table]
     if missing:
+        hint = nearest(missing[0], table.columns[:200])
+        if table.shape[1] == 1 and ";" in table.columns[0]:
+            hint = "; its values are separated by semicolons: save it with commas"
         raise ValueError(
-            f"{path}: expected the columns {tuple(columns)}, got none called {missing}; "
+            f"{path}: expected the columns {tuple(columns)}, got none called {missing}{hint}; "
             "is it the published file?"
         )
-    wanted = [name for name in dict.fromkeys((*columns, *optional)) if name in header]
-    twice = [name for name in wanted if header.count(name) > 1]
+    twice = [name for name in (*columns, *optional) if f"{name}.1" in table]  # as pandas names it
     if twice:
         raise ValueError(f"{path}: expected each column once, got {twice} twice; repair the header")
-    return {name: header.index(name) for name in wanted}
 
 
-def _check_width(
-    row: Sequence[str], header: Sequence[str], places: Mapping[str, int], where: str
-) -> None:
-    if len(row) <= max(places.values(), default=0) or any(row[len(header) :]):
-        raise ValueError(
-            f"{where}: expected {len(header)} values, got {len(row)}; the file is cut or damaged: "
-            "download it again"
-        )
+def _is_cut(path: Path) -> bool:
+    """Whether a plain file ends within a line; gzip notices it itself."""
+    if path.suffix == ".gz":
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() not in (b"\n", b"\r", b",")
 
 
 def label_maps(
@@ -151,25 +141,27 @@ def label_maps(
 ) -> tuple[list[dict[str, int | None]], Bool[np.ndarray, " row"]]:
     """Labels of each row, and which rows have a value that is none.
 
-    1 for "1", null for ``uncertain``, 0 for "0" and for blanks. Other values are faults. Rows alike
+    1 for "1", null for ``uncertain``, 0 for "0" and for blanks. Other values are errors. Equal rows
     share one map: a table of millions has a few thousand.
     """
-    text = table[list(names)]
-    values = text.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    blank = text.apply(lambda column: column.str.lower().isin(BLANK)).to_numpy(dtype=bool)
-    wrong = ~(blank | np.isin(values, (0.0, 1.0, uncertain))).all(axis=1)
+    values = numbers(table, names)
+    blank = is_blank(table[list(names)])
+    wrong = np.any(~(blank | np.isin(values, (0.0, 1.0, uncertain))), axis=1)
     known = np.where(values == uncertain, None, (values == 1).astype(int).astype(object))
     shared: dict[tuple[int | None, ...], dict[str, int | None]] = {}
-    for row in map(tuple, known):
-        if row not in shared:
-            shared[row] = dict(zip(names, row, strict=True))
-    return [shared[row] for row in map(tuple, known)], wrong
+    rows = map(tuple, known)
+    return [shared.setdefault(row, dict(zip(names, row, strict=True))) for row in rows], wrong
 
 
 def numbers(table: pd.DataFrame, names: Sequence[str]) -> Float[np.ndarray, "row column"]:
-    """Columns as floats, NaN where a value is no number."""
+    """Columns as floats, NaN where a value is no finite number."""
     values = table[list(names)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def is_blank(table: pd.DataFrame) -> Bool[np.ndarray, "row column"]:
+    """Which values are spellings of "nothing here"."""
+    return table.apply(lambda column: column.str.lower().isin(BLANK)).to_numpy(dtype=bool)
 
 
 def mark(rows: pd.DataFrame, wrong: pd.Series | np.ndarray | Sequence[bool], reason: str) -> None:
@@ -177,9 +169,10 @@ def mark(rows: pd.DataFrame, wrong: pd.Series | np.ndarray | Sequence[bool], rea
     rows.loc[(rows["reason"] == "") & np.asarray(wrong, dtype=bool), "reason"] = reason
 
 
-def held_out(ids: Sequence[str], share: int) -> np.ndarray:
-    """One id in ``share``, chosen by the id alone: for a validation split where none is given."""
-    return np.array([zlib.crc32(str(each).encode()) % share == 0 for each in ids], dtype=bool)
+def train_or_validation(ids: Sequence[str], share: int) -> np.ndarray:
+    """The split of each id where none is given: "validation" for one in ``share``, by id alone."""
+    chosen = [zlib.crc32(str(each).encode()) % share == 0 for each in ids]
+    return np.where(np.array(chosen, dtype=bool), "validation", "train")
 
 
 def images_below(
@@ -199,26 +192,21 @@ def images_below(
     Returns:
         File name to path below ``root``; and the names that are ambiguous.
     """
-    found: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for folder, inside, names in os.walk(root):
         inside[:] = sorted(each for each in inside if not each.endswith(UNFINISHED))
-        for name in sorted(names):
+        for name in names:
             if name.lower().endswith(tuple(suffixes)):
                 path = (Path(folder) / name).relative_to(root).as_posix()
-                found.setdefault(name, []).append(path)
-    places = {name: paths[0] for name, paths in found.items()}
-    ambiguous = set()
-    for name, paths in found.items():
-        own = [path for path in paths if published(path)] if len(paths) > 1 else paths
+                paths.setdefault(name, []).append(path)
+    places, ambiguous = {name: several[0] for name, several in paths.items()}, set()
+    for name, several in paths.items():
+        if len(several) == 1:
+            continue
+        own = [path for path in several if published(path)]
+        files = [Path(root) / path for path in several]
         if len(own) == 1:
             places[name] = own[0]
-        elif not all(_same(Path(root) / paths[0], Path(root) / each) for each in paths[1:]):
+        elif not all(each.is_file() and filecmp.cmp(files[0], each, False) for each in files):
             ambiguous.add(name)
     return places, ambiguous
-
-
-def _same(first: Path, second: Path) -> bool:
-    try:
-        return filecmp.cmp(first, second, shallow=False)
-    except OSError:  # a link that leads nowhere, or a file that may not be read
-        return False

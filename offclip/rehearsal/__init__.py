@@ -1,30 +1,30 @@
-"""Rehearsals: a small copy of a published set's layout, with rendered phantoms as its pictures.
+"""Synthetic copies: the layout of a published set, small, with rendered phantoms as its images.
 
 For tests, for benchmarks, for the book, and for who waits for access. Folders, names, columns and
 known quirks are those of the set (see its manifest for what could not be checked); patients, labels
-and text are invented, and pictures are drawn from the labels. Not data: nothing that is measured on
-a rehearsal says anything about the set. Imports ``data``, ``phantom`` and ``files``.
+and text are invented, and images are rendered from the labels. Not data: nothing that is measured
+on a synthetic copy says anything about the set. Imports ``data``, ``phantom`` and the ground.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from offclip.data.curation_folder import INVENTED
+from offclip.data.tables import nearest
 from offclip.files import write_text
 from offclip.folders import Mark, check, read_mark, replaced
 from offclip.phantom.render import SIZES
-from offclip.rehearsal import chestx_det10, chexpert, mimic, ms_cxr, nih, openi, padchest, vindr
+from offclip.rehearsal import boxed, chexpert_classes, report_terms
 
 LAYOUTS: Mapping[str, Callable[..., None]] = {
-    "mimic_cxr": mimic.write,
-    "vindr_cxr": vindr.write,
-    "openi": openi.write,
-    "chexpert": chexpert.write,
-    "padchest": padchest.write,
-    "nih_chestxray14": nih.write,
-    "chestx_det10": chestx_det10.write,
-    "ms_cxr": ms_cxr.write,
+    "mimic_cxr": chexpert_classes.write_mimic,
+    "vindr_cxr": boxed.write_vindr,
+    "openi": report_terms.write_openi,
+    "chexpert": chexpert_classes.write_chexpert,
+    "padchest": report_terms.write_padchest,
+    "nih_chestxray14": boxed.write_nih,
+    "chestx_det10": boxed.write_chestx_det10,
+    "ms_cxr": chexpert_classes.write_ms_cxr,
 }
 MARKER = INVENTED
 SYNTHETIC = "synthetic copy"
@@ -42,9 +42,9 @@ def rehearse(
     size: int = 256,
     force: bool = False,
 ) -> Path:
-    """Write a rehearsal of ``dataset`` and return its folder.
+    """Write a synthetic copy of ``dataset`` and return its folder.
 
-    The same arguments give the same bytes. Every class that can be drawn has positives and
+    The same arguments give the same bytes. Every class that can be rendered has positives and
     negatives among the test images, as far as there are studies enough. The folder appears when it
     is whole. A file ``REHEARSAL.txt`` says what it is.
 
@@ -52,8 +52,8 @@ def rehearse(
         dataset: a name of ``LAYOUTS``.
         root: a folder that is empty or is not there yet.
         studies: how many, at least 20; sets without studies have so many images.
-        seed: of labels, words and pictures.
-        size: longer side of the pictures in pixels, 32 to 1024.
+        seed: of labels, text and images.
+        size: longer side of the images in pixels, 32 to 1024.
         force: also write a copy again that an earlier call wrote; files that it did not write stay.
 
     Raises:
@@ -62,10 +62,9 @@ def rehearse(
     """
     root = Path(root)
     if dataset not in LAYOUTS:
-        near = difflib.get_close_matches(dataset, LAYOUTS, n=1, cutoff=0.0)
         raise ValueError(
-            f"dataset: expected one of {', '.join(LAYOUTS)}; got {dataset!r}; did you mean "
-            f"{near[0]!r}?"
+            f"dataset: expected one of {', '.join(LAYOUTS)}; got {dataset!r}"
+            f"{nearest(dataset, LAYOUTS)}"
         )
     if studies < LEAST or not SIZES[0] <= size <= SIZES[1] or seed < 0:
         raise ValueError(
@@ -86,7 +85,7 @@ def rehearse(
 
 
 def about(dataset: str, studies: int, seed: int, size: int) -> str:
-    """What a rehearsal says of itself."""
+    """The text of ``REHEARSAL.txt``."""
     return (
         f"A rehearsal of the layout of {dataset}: {studies} studies, seed {seed}, {size} pixels.\n"
         "Patients, labels and text are invented, and the pictures are rendered phantoms.\n"

@@ -1,4 +1,4 @@
-"""Every published set, from a rehearsal of its layout to records and pictures."""
+"""Every published set, from a synthetic copy of its layout to records and images."""
 
 import numpy as np
 import pandas as pd
@@ -9,16 +9,15 @@ from offclip.data.cache import ImageCache, write_cache
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import boxes_in_square, read_grey
 from offclip.data.readers import READERS
-from offclip.rehearsal import MARKER, rehearse
+from offclip.rehearsal import MARKER
 from offclip.squares import published_square
 from tests.data.turned import BOX, CORNERS, bright, stored
 
 
 @pytest.fixture(scope="module", params=sorted(READERS))
-def curated(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    root = rehearse(request.param, folder / "root", studies=24, size=64)
-    return request.param, root, curate_archive(request.param, root, folder / "out")
+def curated(request, tmp_path_factory, synthetic_copy):
+    root, out = synthetic_copy(request.param), tmp_path_factory.mktemp(request.param) / "out"
+    return request.param, root, curate_archive(request.param, root, out)
 
 
 def test_every_row_is_kept_or_has_its_reason(curated):
@@ -83,10 +82,9 @@ def test_boxes_of_records_lie_where_the_cached_picture_is_bright(table, tmp_path
         assert bright(picture) == pytest.approx(corners, abs=1.5), name
 
 
-def test_open_text_has_prompts_when_a_classifier_judges_them(tmp_path):
-    mimic = rehearse("mimic_cxr", tmp_path / "mimic", studies=40, size=32)
-    curate_archive("mimic_cxr", mimic, tmp_path / "judge")
-    root = rehearse("openi", tmp_path / "openi", studies=20, size=32)
+def test_open_text_has_prompts_when_a_classifier_judges_them(synthetic_copy, tmp_path):
+    curate_archive("mimic_cxr", synthetic_copy("mimic_cxr"), tmp_path / "judge")
+    root = synthetic_copy("openi")
     plain = curate_archive("openi", root, tmp_path / "plain").records
     assert plain["sentences"].map(len).gt(0).any() and not plain["prompts"].map(len).any()
     judge = tmp_path / "judge" / "classifier.json"

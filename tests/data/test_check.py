@@ -15,33 +15,9 @@ from offclip.data import check as module
 from offclip.data import load_manifest
 from offclip.data.check import FAULTS, PART, check
 from offclip.data.readers import READERS
-from offclip.rehearsal import rehearse
 
 SETS = tuple(READERS)
 SPLITS = ["train", "validation", "test"]
-
-
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory):
-    """One rehearsal a set, made when it is first asked for."""
-    folder, made = tmp_path_factory.mktemp("copies"), {}
-
-    def copy(dataset):
-        if dataset not in made:
-            made[dataset] = rehearse(dataset, folder / dataset, studies=24, size=64)
-        return made[dataset]
-
-    return copy
-
-
-@pytest.fixture
-def mine(copies, tmp_path):
-    """A copy to damage."""
-
-    def copy(dataset):
-        return Path(shutil.copytree(copies(dataset), tmp_path / "root"))
-
-    return copy
 
 
 @pytest.fixture
@@ -86,8 +62,8 @@ def adds_up(found):
 
 @pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("dataset", SETS)
-def test_a_whole_copy(quick, dataset, copies, as_published):
-    root = copies(dataset)
+def test_a_whole_copy(quick, dataset, synthetic_copy, as_published):
+    root = synthetic_copy(dataset)
     assert not check(dataset, root, quick=True).ok  # it has fewer images than published
     as_published(dataset, root)
     found = check(dataset, root, quick=quick)
@@ -130,8 +106,8 @@ def by_key(kinds, dataset):
 
 
 @pytest.mark.parametrize("dataset", SETS)
-def test_every_planted_fault_is_named_once(dataset, mine, as_published, tmp_path):
-    root = mine(dataset)
+def test_every_planted_fault_is_named_once(dataset, writable_copy, as_published, tmp_path):
+    root = writable_copy(dataset)
     as_published(dataset, root)
     planted = plant(root, used_images(dataset, root)[1:7], tmp_path / "outside.image")
     found = check(dataset, root)
@@ -151,8 +127,8 @@ def test_every_planted_fault_is_named_once(dataset, mine, as_published, tmp_path
     assert not found.ok
 
 
-def test_quick_reads_headers_only(mine, as_published, monkeypatch):
-    root = mine("chexpert")
+def test_quick_reads_headers_only(writable_copy, as_published, monkeypatch):
+    root = writable_copy("chexpert")
     as_published("chexpert", root)
     cut, empty = used_images("chexpert", root)[:2]
     whole = (root / cut).read_bytes()
@@ -169,8 +145,8 @@ def test_quick_reads_headers_only(mine, as_published, monkeypatch):
     assert sorted(check("chexpert", root).details["path"]) == sorted([cut, empty])
 
 
-def test_a_part_of_a_set_is_seen_as_one(mine, as_published):
-    root = mine("chexpert")
+def test_a_part_of_a_set_is_seen_as_one(writable_copy, as_published):
+    root = writable_copy("chexpert")
     as_published("chexpert", root)
     shutil.rmtree(root / "train")
     found = check("chexpert", root)
@@ -184,8 +160,10 @@ def test_a_part_of_a_set_is_seen_as_one(mine, as_published):
     assert number(found, "images listed", "train") == 0 and len(found.details) == 0
 
 
-def test_rows_that_lead_out_are_named_and_never_opened(mine, as_published, tmp_path, monkeypatch):
-    root = mine("chestx_det10")
+def test_rows_that_lead_out_are_named_and_never_opened(
+    writable_copy, as_published, tmp_path, monkeypatch
+):
+    root = writable_copy("chestx_det10")
     (tmp_path / "secret.png").write_bytes(b"not to be read")
     path, name = root / "test.json", Path(used_images("chestx_det10", root)[-1]).name
     path.write_text(path.read_text().replace(name, "../secret.png"))
@@ -199,8 +177,8 @@ def test_rows_that_lead_out_are_named_and_never_opened(mine, as_published, tmp_p
     assert not [path for path in opened if "secret" in path.name]
 
 
-def test_what_is_known_to_be_bad_is_no_fault(mine, as_published):
-    root = mine("padchest")
+def test_what_is_known_to_be_bad_is_no_fault(writable_copy, as_published):
+    root = writable_copy("padchest")
     bad, other = used_images("padchest", root)[:2]
     (root / bad).write_bytes(b"bad")
     as_published("padchest", root, known_bad=(Path(bad).name, Path(other).name))
@@ -210,19 +188,19 @@ def test_what_is_known_to_be_bad_is_no_fault(mine, as_published):
     assert line.path == bad and "expected a DICOM, PNG or JPEG" in line.reason
 
 
-def test_other_images_that_a_table_names_are_not_extra(copies):
-    rows, counts = READERS["mimic_cxr"](copies("mimic_cxr"))
+def test_other_images_that_a_table_names_are_not_extra(synthetic_copy):
+    rows, counts = READERS["mimic_cxr"](synthetic_copy("mimic_cxr"))
     assert counts["images"] > len(rows)  # laterals and second frontals lie there too
-    found = check("mimic_cxr", copies("mimic_cxr"), quick=True)
+    found = check("mimic_cxr", synthetic_copy("mimic_cxr"), quick=True)
     assert number(found, "image files that no table names") == 0
-    _, counts = READERS["padchest"](copies("padchest"))
+    _, counts = READERS["padchest"](synthetic_copy("padchest"))
     assert counts["network"] > 0
-    found = check("padchest", copies("padchest"), quick=True)
+    found = check("padchest", synthetic_copy("padchest"), quick=True)
     assert number(found, "image files that no table names") == 0
 
 
-def test_reports(mine, as_published, tmp_path):
-    root = mine("mimic_cxr")
+def test_reports(writable_copy, as_published, tmp_path):
+    root = writable_copy("mimic_cxr")
     as_published("mimic_cxr", root)
     gone, link = READERS["mimic_cxr"](root)[0]["report"][:2]
     (root / gone).unlink()
@@ -242,8 +220,8 @@ def test_reports(mine, as_published, tmp_path):
     assert number(found, "reports missing") == 1 and number(found, "reports whole") > 20
 
 
-def test_images_without_a_label(mine, as_published):
-    root = mine("mimic_cxr")
+def test_images_without_a_label(writable_copy, as_published):
+    root = writable_copy("mimic_cxr")
     (path,) = root.glob("*chexpert.csv*")
     table = pd.read_csv(path)
     study = READERS["mimic_cxr"](root)[0]["study_id"][0]
@@ -255,7 +233,7 @@ def test_images_without_a_label(mine, as_published):
     assert line.kind == "no label" and study in line.path
 
 
-def test_work_is_shared_in_parts_that_can_be_sent_away(copies, monkeypatch):
+def test_work_is_shared_in_parts_that_can_be_sent_away(synthetic_copy, monkeypatch):
     monkeypatch.setattr(module, "PART", 7)
     sizes = []
 
@@ -264,14 +242,14 @@ def test_work_is_shared_in_parts_that_can_be_sent_away(copies, monkeypatch):
             sizes.append(len(item))
             yield pickle.loads(pickle.dumps(function))(pickle.loads(pickle.dumps(item)))
 
-    root = copies("chexpert")
+    root = synthetic_copy("chexpert")
     here, there = check("chexpert", root), check("chexpert", root, spread=elsewhere)
     pd.testing.assert_frame_equal(here.table, there.table)
     assert max(sizes) == 7 and sum(sizes) == number(here, "images listed") and PART > 1
 
 
-def test_nothing_is_changed(copies):
-    root = copies("vindr_cxr")
+def test_nothing_is_changed(synthetic_copy):
+    root = synthetic_copy("vindr_cxr")
     before = [(path, path.stat().st_mtime_ns) for path in root.rglob("*")]
     check("vindr_cxr", root)
     assert [(path, path.stat().st_mtime_ns) for path in root.rglob("*")] == before
@@ -294,8 +272,8 @@ def ask(*arguments):
     return options.call(options)
 
 
-def test_the_command(mine, as_published, tmp_path, capsys):
-    root = mine("chexpert")
+def test_the_command(writable_copy, as_published, tmp_path, capsys):
+    root = writable_copy("chexpert")
     as_published("chexpert", root)
     asked = ["check", "chexpert", "--root", str(root), "--jobs", "1"]
     assert ask(*asked) == 0

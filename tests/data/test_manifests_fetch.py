@@ -58,15 +58,19 @@ def test_unknown_names_give_the_nearest():
     assert parse_manifest(good).name == "a"
     with pytest.raises(ValueError, match="did you mean 'licence'"):
         parse_manifest(good | {"license": "x"})
-    with pytest.raises(ValueError, match=r"sources\[0\].*did you mean 'location'"):
+    with pytest.raises(ValueError, match=r"sources.0.locaton: .*did you mean 'location'"):
         parse_manifest(good | {"sources": [{"kind": "url", "locaton": "x"}]})
     with pytest.raises(ValueError, match="access"):
         parse_manifest(good | {"access": "secret"})
-    with pytest.raises(ValueError, match="source kind"):
+    with pytest.raises(ValueError, match=r"sources.0.kind: Input should be 'pip', .*; got 'ftp'"):
         parse_manifest(good | {"sources": [{"kind": "ftp", "location": "x"}]})
-    with pytest.raises(ValueError, match="missing"):
-        parse_manifest({"name": "a"})
-    with pytest.raises(ValueError, match="keys and values"):
+    with pytest.raises(ValueError, match="^here: title: missing; add this key$"):
+        parse_manifest({"name": "a"}, where="here")
+    with pytest.raises(ValueError, match="images: Input should be a valid integer.*; got 'many'"):
+        parse_manifest(good | {"images": "many"})
+    with pytest.raises(ValueError, match="a plain file name and an http"):
+        parse_manifest(good | {"downloads": [{"file": "../a", "url": "http://a"}]})
+    with pytest.raises(ValueError, match="should be a dictionary"):
         parse_manifest(["name"])
 
 
@@ -240,9 +244,9 @@ def test_a_signed_statement_is_read_from_yaml():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"date": None}, "date: expected a date"),
-        ({"date": "soon"}, "date: expected a date"),
-        ({"hosts": "llm.hospital.example"}, "hosts: expected a list"),
+        ({"date": None}, "date: Input should be a valid date"),
+        ({"date": "soon"}, "date: Input should be a valid date"),
+        ({"hosts": "llm.hospital.example"}, "hosts: Input should be a valid list"),
         ({"hosts": ["*"]}, "text_may_go_to: hosts: expected plain"),
         ({"signed_by": ""}, "signed_by: expected a person"),
         ({"host": []}, "did you mean 'hosts'"),

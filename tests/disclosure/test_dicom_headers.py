@@ -7,7 +7,7 @@ import pytest
 
 from offclip.data.archive import curate_archive
 from offclip.disclosure import local_copy
-from offclip.rehearsal import rehearse
+from tests.copies import writable_copy
 
 PLANTED = {
     "PatientName": "Zzyzx^Quentin",
@@ -27,9 +27,9 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def curated(tmp_path_factory):
-    """A curated rehearsal whose files have header fields that name people."""
+    """A curated synthetic copy whose files have header fields that name people."""
     folder = tmp_path_factory.mktemp("vindr")
-    root = rehearse("vindr_cxr", folder / "root", studies=20, size=64)
+    root = writable_copy("vindr_cxr", folder / "root")
     for path in sorted(root.rglob("*.dicom")):
         header = pydicom.dcmread(path)
         for name, value in PLANTED.items():

@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from offclip.data.readers.rows import box, finished, stem
-from offclip.data.tables import held_out, images_below, mark, read_text
+from offclip.data.readers.rows import Box, box, finished, stem
+from offclip.data.tables import find_parts, images_below, mark, read_text, train_or_validation
 
 DATASET = "chestx_det10"
 CLASSES = (
@@ -32,7 +31,7 @@ def read_chestx_det10(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
 
     Args:
         root: the folder with the two lists; one of them is enough.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
 
     Returns:
         Rows; and counts, which are
@@ -43,61 +42,51 @@ def read_chestx_det10(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
         FileNotFoundError: no list is there.
         ValueError: a list is not JSON of that form; names the file and the entry.
     """
-    root, parts, counts, damaged = Path(root), [], {}, 0
+    lists = find_parts(root, {part: (f"{part}.json",) for part in ("train", "test")})
     places, ambiguous = images_below(root, (".png", ".jpg"))
-    for part in ("train", "test"):
-        if not (root / f"{part}.json").is_file():
-            continue
-        entries = _entries(root / f"{part}.json")
+    parts, counts, damaged = [], {}, 0
+    for part, path in lists.items():
+        entries = _entries(path)
         names = [each["file_name"].strip() for each in entries]
-        found = [_boxes(each) for each in entries]
-        held = held_out(names, VALIDATION_SHARE)
+        boxes = [_boxes(each) for each in entries]
+        stems = pd.Series([stem(name) for name in names], dtype=str)
         rows = pd.DataFrame(
             {
-                "study_id": pd.Series([stem(name) for name in names], dtype=str),
-                "patient_id": pd.Series([stem(name) for name in names], dtype=str),
-                "split": "test" if part == "test" else np.where(held, "validation", "train"),
+                "study_id": stems,
+                "patient_id": stems,
+                "split": train_or_validation(names, VALIDATION_SHARE) if part == "train" else part,
                 "image": pd.Series([places.get(name, name) for name in names], dtype=str),
                 "view": "",
-                "is_normal": [each == [] for each in found],
+                "is_normal": [each == [] for each in boxes],
                 "labels": [{c: int(c in each["syms"]) for c in CLASSES} for each in entries],
-                "boxes": [each or [] for each in found],
+                "boxes": [each or [] for each in boxes],
                 "box_width": SIDE,
                 "box_height": SIDE,
                 "reason": "",
             }
         )
-        mark(rows, [each is None for each in found], "malformed")
+        mark(rows, [each is None for each in boxes], "malformed")
         mark(rows, [name in ambiguous for name in names], "ambiguous")
         counts[f"{part}_images"] = len(rows)
         counts[f"{part}_empty"] = int(rows["is_normal"].sum())
-        damaged += sum(
-            len(e["boxes"]) for e, own in zip(entries, found, strict=True) if own is None
-        )
+        damaged += sum(len(e["boxes"]) for e, b in zip(entries, boxes, strict=True) if b is None)
         parts.append(rows)
-    if not parts:
-        raise FileNotFoundError(
-            f"{root}: expected train.json or test.json, found neither; give --root the folder that "
-            "holds them"
-        )
     rows = pd.concat(parts, ignore_index=True)
     counts |= {"boxes": int(rows["boxes"].map(len).sum()), "boxes_malformed": damaged}
     return finished(rows, counts, root)
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    text = read_text(path)
     try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        entries = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not JSON ({error}); download it again") from error
     if not isinstance(entries, list) or not entries:
-        kind = type(entries).__name__
-        raise ValueError(f"{path}: expected a list of entries, got a {kind} or an empty one")
+        raise ValueError(f"{path}: expected a list of entries, got another value or an empty one")
+    fields = {"file_name": str, "syms": list, "boxes": list}
     for number, each in enumerate(entries):
-        kinds = {"file_name": str, "syms": list, "boxes": list}
         if not isinstance(each, dict) or not all(
-            isinstance(each.get(name), kind) for name, kind in kinds.items()
+            isinstance(each.get(name), of) for name, of in fields.items()
         ):
             raise ValueError(
                 f"{path}: entry {number}: expected file_name, syms and boxes; download it again"
@@ -111,18 +100,10 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _boxes(entry: dict[str, Any]) -> list[dict[str, float | str]] | None:
-    """Boxes of an entry; None where names and boxes do not belong together."""
+def _boxes(entry: dict[str, Any]) -> list[Box] | None:
+    """Boxes of an entry; None where one is damaged, or names and boxes do not fit each other."""
     if len(entry["syms"]) != len(entry["boxes"]):
         return None
-    found: list[dict[str, float | str]] = []
-    for label, corners in zip(entry["syms"], entry["boxes"], strict=True):
-        try:
-            x1, y1, x2, y2 = (float(each) for each in corners)
-        except (TypeError, ValueError, OverflowError):
-            return None
-        made = box(label, (x1, y1, x2, y2), SIDE, SIDE)
-        if made is None:
-            return None
-        found.append(made)
-    return found
+    pairs = zip(entry["syms"], entry["boxes"], strict=True)
+    boxes = [box(label, corners, SIDE, SIDE) for label, corners in pairs]
+    return None if None in boxes else [each for each in boxes if each]

@@ -5,7 +5,7 @@ in ``images_001/images`` … or ``images``, or anywhere else below the root if o
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,15 @@ import pandas as pd
 
 from offclip.data.manifests import load_manifest
 from offclip.data.nih import DATASET, NORMAL
-from offclip.data.readers.rows import box, finished, stem
+from offclip.data.readers.rows import Box, boxes_by_image, finished, stem
 from offclip.data.tables import (
     find_file,
-    held_out,
     images_below,
     mark,
     numbers,
     read_table,
     read_text,
+    train_or_validation,
 )
 
 SIDE = 1024
@@ -39,13 +39,13 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
 
     Args:
         root: the folder with the tables and lists.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
 
     Returns:
         Rows; and counts, which are
-        ``images``, ``patients``, ``normal``, ``test``; ``boxes``, and beside them
+        ``images``, ``patients``, ``normal``, ``test``; ``boxes``, and apart from them
         ``boxes_without_image`` and ``boxes_malformed`` (an unknown label, no area, or not inside
-        the picture); ``only_in_lists``, names that the lists alone have.
+        the image); ``only_in_lists``, names that the lists alone have.
 
     Raises:
         FileNotFoundError: the table or a list is missing.
@@ -54,18 +54,21 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
     path = find_file(root, "Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
     table, manifest = read_table(path, _NEEDED), load_manifest(DATASET)
     name, patient = table["Image Index"], table["Patient ID"]
-    test, train = (_list(find_file(root, f"{part}_list.txt")) for part in ("test", "train_val"))
-    held = held_out(list(patient), VALIDATION_SHARE)
-    split = np.where(name.isin(test), "test", np.where(held, "validation", "train"))
+    test, train = (
+        set(map(str.strip, read_text(find_file(root, f"{part}_list.txt")).splitlines())) - {""}
+        for part in ("test", "train_val")
+    )
     classes = (*manifest.prompts, NORMAL)
     named = [set(each.split("|")) for each in table["Finding Labels"]]
-    places, ambiguous = images_below(root, (".png",), _published)
-    boxes, malformed = _boxes(root, set(classes), manifest.other_names)
+    places, ambiguous = images_below(root, (".png",), lambda each: bool(_PLACE.fullmatch(each)))
+    boxes, malformed = _boxes(root, classes, manifest.other_names)
     rows = pd.DataFrame(
         {
             "study_id": [stem(each) for each in name],
             "patient_id": patient,
-            "split": split,
+            "split": np.where(
+                name.isin(test), "test", train_or_validation(list(patient), VALIDATION_SHARE)
+            ),
             "image": [places.get(each, f"images/{each}") for each in name],
             "view": table["View Position"],
             "is_normal": [each == {NORMAL} for each in named],
@@ -76,53 +79,37 @@ def read_chestxray14(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, 
             "reason": "",
         }
     )
-    mark(
-        rows, [each != {NORMAL} and not each <= {*manifest.prompts} for each in named], "malformed"
-    )
+    unknown = [each != {NORMAL} and not each <= {*manifest.prompts} for each in named]
+    mark(rows, unknown, "malformed")
     mark(rows, ~name.str.fullmatch(r"[\w.-]+\.png") | ~patient.str.fullmatch("[0-9]+"), "malformed")
     mark(rows, name.isin(ambiguous), "ambiguous")
     mark(rows, name.isin(test & train), "in_two_lists")
     mark(rows, ~name.isin(test | train), "in_no_list")
     listed = set(name)
+    with_image = sum(len(own) for image, own in boxes.items() if image in listed)
     counts = {
         "images": len(rows),
         "patients": rows["patient_id"].nunique(),
         "normal": int(rows["is_normal"].sum()),
         "test": int((rows["split"] == "test").sum()),
-        "boxes": sum(len(own) for image, own in boxes.items() if image in listed),
-        "boxes_without_image": sum(len(own) for image, own in boxes.items() if image not in listed),
+        "boxes": with_image,
+        "boxes_without_image": sum(map(len, boxes.values())) - with_image,
         "boxes_malformed": malformed,
         "only_in_lists": len((test | train) - listed),
     }
     return finished(rows, counts, path)
 
 
-def _published(path: str) -> bool:
-    return _PLACE.fullmatch(path) is not None
-
-
-def _list(path: Path) -> set[str]:
-    return {line.strip() for line in read_text(path).splitlines() if line.strip()}
-
-
 def _boxes(
-    root: str | Path, classes: set[str], other_names: Mapping[str, str]
-) -> tuple[dict[str, list[dict[str, float | str]]], int]:
-    """Boxes by file name, and how many are none."""
+    root: str | Path, classes: Collection[str], other_names: Mapping[str, str]
+) -> tuple[dict[str, list[Box]], int]:
+    """Boxes by file name, and how many rows have none."""
     try:
         path = find_file(root, "BBox_List_2017.csv")
     except FileNotFoundError:
         return {}, 0
     table = read_table(path, ("Image Index", "Finding Label", *_CORNERS))
-    found: dict[str, list[dict[str, float | str]]] = {}
-    malformed = 0
-    for image, said, (x, y, width, height) in zip(
-        table["Image Index"], table["Finding Label"], numbers(table, _CORNERS), strict=True
-    ):
-        label = other_names.get(said, said)
-        made = box(label, (x, y, x + width, y + height), SIDE, SIDE) if label in classes else None
-        if made is None:
-            malformed += 1
-        else:
-            found.setdefault(image, []).append(made)
-    return found, malformed
+    corners = numbers(table, _CORNERS)
+    corners[:, 2:] += corners[:, :2]
+    labels = table["Finding Label"].replace(dict(other_names))
+    return boxes_by_image(table["Image Index"], labels, corners, classes, SIDE)

@@ -1,17 +1,16 @@
-"""CheXpert: several views a study; 500 studies (668 images) of the test part, read by people.
+"""CheXpert: several views per study; 500 studies (668 images) of the test part, read by people.
 
 Tables as published: ``train.csv``, ``valid.csv`` or ``val_labels.csv``, ``test_labels.csv``; any of
 them will do. Their paths begin with a folder that differs between downloads, so only the part from
 ``train/``, ``valid/`` or ``test/`` on counts.
 """
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
-from offclip.data.readers.rows import finished, mark_differing_studies
-from offclip.data.tables import find_file, label_maps, mark, read_table
+from offclip.data.readers.rows import finished, mark_conflicts
+from offclip.data.tables import find_parts, label_maps, mark, read_table
 
 DATASET = "chexpert"
 NO_FINDING = "No Finding"
@@ -26,9 +25,9 @@ _TABLES = {
     "test": ("test_labels.csv",),
 }
 _FOLDERS = {"train": ("train",), "validation": ("valid", "val"), "test": ("test",)}
-_PLACE = re.compile(
-    r"(?:[\w.-]+/)*(train|valid|val|test)/(patient\d+)/(study\d+)/(view\d+_(frontal|lateral)\.jpg)",
-    re.ASCII,
+_PLACE = (
+    r"(?a)^(?:[\w.-]+/)*(?P<folder>train|valid|val|test)/(?P<patient>patient\d+)/(?P<study>study\d+)"
+    r"/(?P<file>view\d+_(?P<view>frontal|lateral)\.jpg)$"
 )
 
 
@@ -39,7 +38,7 @@ def read_chexpert(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
 
     Args:
         root: the folder with the tables and the folders of images.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
 
     Returns:
         Rows, ``study_id`` as patient/study; and counts for each part that is there, as
@@ -50,19 +49,10 @@ def read_chexpert(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
         FileNotFoundError: no table is there.
         ValueError: a table lacks a column or is damaged.
     """
-    root, parts = Path(root), []
-    for split, names in _TABLES.items():
-        try:
-            path = find_file(root, *names)
-        except FileNotFoundError:
-            continue
-        parts.append(_part(root, split, read_table(path, ("Path", *CLASSES), ("AP/PA",))))
-    if not parts:
-        every = [name for names in _TABLES.values() for name in names]
-        raise FileNotFoundError(
-            f"{root}: expected one of {', '.join(every)}; found none; give --root the folder that "
-            "holds them"
-        )
+    parts = [
+        _part(Path(root), split, read_table(path, ("Path", *CLASSES), ("AP/PA",)))
+        for split, path in find_parts(root, _TABLES).items()
+    ]
     rows, reasons = finished(pd.concat(parts, ignore_index=True), {}, root)
     counts: dict[str, int] = {}
     for split, part in rows.groupby("split", sort=False):
@@ -80,25 +70,21 @@ def read_chexpert(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
 
 def _part(root: Path, split: str, table: pd.DataFrame) -> pd.DataFrame:
     folder = next((name for name in _FOLDERS[split] if (root / name).is_dir()), _FOLDERS[split][0])
-    found = [_PLACE.fullmatch(path) for path in table["Path"]]
-    place = pd.DataFrame(
-        [("", "", "", "", "") if each is None else each.groups() for each in found],
-        columns=["folder", "patient", "study", "file", "view"],
-        index=table.index,
-        dtype=str,
-    )
+    place = table["Path"].str.extract(_PLACE).fillna("")
+    study = place["patient"] + "/" + place["study"]
     good = place["folder"].isin(_FOLDERS[split])
-    exact = table["AP/PA"] if "AP/PA" in table else pd.Series("", index=table.index)
-    view = exact.where(exact.isin(["AP", "PA"]), place["view"].str.upper())
+    view = place["view"].str.upper()
+    if "AP/PA" in table:
+        exact = table["AP/PA"].isin(["AP", "PA"]) & (view != "LATERAL")
+        view = table["AP/PA"].where(exact, view)
     labels, wrong = label_maps(table, CLASSES)
-    image = folder + "/" + place["patient"] + "/" + place["study"] + "/" + place["file"]
     rows = pd.DataFrame(
         {
-            "study_id": place["patient"] + "/" + place["study"],
+            "study_id": study,
             "patient_id": place["patient"],
             "split": split,
-            "image": image.where(good, table["Path"]),
-            "view": view.where(place["view"] != "lateral", "LATERAL"),
+            "image": (folder + "/" + study + "/" + place["file"]).where(good, table["Path"]),
+            "view": view,
             "is_normal": [each[NO_FINDING] == 1 for each in labels],
             "labels": labels,
             "boxes": [[] for _ in labels],
@@ -106,5 +92,5 @@ def _part(root: Path, split: str, table: pd.DataFrame) -> pd.DataFrame:
         }
     )
     mark(rows, wrong | ~good, "malformed")
-    mark_differing_studies(rows)
+    mark_conflicts(rows, "study_id", ["labels", "patient_id"])
     return rows

@@ -1,4 +1,4 @@
-"""MIMIC-CXR-JPG 2.1.0 with the reports of MIMIC-CXR: one frontal image and one report a study.
+"""MIMIC-CXR-JPG 2.1.0 with the reports of MIMIC-CXR: one frontal image and one report per study.
 
 Never fetched: PhysioNet gives it to those who signed for it. The layout is that of the published
 folders; nothing here has been run on the real files.
@@ -23,6 +23,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 """Folders of patients by split. OFF-CLIP trains on p10 to p16 and does not say what it does with
 the rest; to validate on p17 and to test on p18 and p19 is ours."""
+SPLIT_OF = {folder: split for split, folders in FOLDERS.items() for folder in folders}
 _FORMS = {"dicom_id": "[0-9a-f-]+", "subject_id": "1[0-9]{7}", "study_id": "[0-9]{8}"}
 _METADATA, _CHEXPERT = "mimic-cxr-2.0.0-metadata.csv", "mimic-cxr-2.0.0-chexpert.csv"
 
@@ -30,13 +31,13 @@ _METADATA, _CHEXPERT = "mimic-cxr-2.0.0-metadata.csv", "mimic-cxr-2.0.0-chexpert
 def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
     """A row for each study that has a frontal image, with its report's path and its labels.
 
-    Of several frontal images one is drawn, by the seed and the image's name alone. Labels are
+    Of several frontal images one is chosen, by the seed and the image's name alone. Labels are
     CheXpert's: 1, 0, null where it is uncertain, and 0 where it says nothing. They are side
     information, so a study without any is kept, with an empty map.
 
     Args:
         root: the folder that holds ``files/`` and the two tables, gzipped or not.
-        seed: of the drawn image.
+        seed: of the choice among several images.
 
     Returns:
         Rows with ``report``; and counts, which are
@@ -54,19 +55,18 @@ def read_mimic(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[s
     images = _images(path)
     view = images["ViewPosition"].str.upper()
     frontal = view.isin(FRONTAL)
-    drawn = images[frontal].assign(view=view[frontal])
-    drawn["order"] = [zlib.crc32(f"{seed} {name}".encode()) for name in drawn["dicom_id"]]
-    chosen = drawn.sort_values(["study_id", "order", "dicom_id"]).drop_duplicates("study_id")
+    chosen = images[frontal].assign(view=view[frontal])
+    chosen["order"] = [zlib.crc32(f"{seed} {name}".encode()) for name in chosen["dicom_id"]]
+    chosen = chosen.sort_values(["study_id", "order", "dicom_id"]).drop_duplicates("study_id")
     labels, wrong = _labels(root)
     own = labels.reindex(chosen["study_id"])
     folder = "p" + chosen["subject_id"].str[:2]
     place = "files/" + folder + "/p" + chosen["subject_id"] + "/s" + chosen["study_id"]
-    splits = {name: split for split, names in FOLDERS.items() for name in names}
     rows = pd.DataFrame(
         {
             "study_id": chosen["study_id"],
             "patient_id": chosen["subject_id"],
-            "split": folder.map(splits),
+            "split": folder.map(SPLIT_OF),
             "image": place + "/" + chosen["dicom_id"] + ".jpg",
             "report": place + ".txt",
             "view": chosen["view"],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from offclip.data.readers.mimic import FOLDERS
+from offclip.data.readers.mimic import SPLIT_OF
 from offclip.data.readers.rows import box, finished
 from offclip.data.tables import find_file, mark, numbers, read_table
 
@@ -21,20 +21,20 @@ _PLACE = r"^(?:[\w.-]+/)*?(files/(p1\d)/p(1\d{7})/s(\d{8})/[0-9a-f-]+\.jpg)$"
 
 
 def read_ms_cxr(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
-    """A row an image with its boxes and phrases, in the split of its folder in MIMIC-CXR.
+    """A row for each image with its boxes and phrases, in the split of its folder in MIMIC-CXR.
 
     Boxes are in pixels of the image size that the table names, and are rescaled to the file's.
     Only findings with a box are known: every other label is null, and no image is normal.
 
     Args:
         root: the folder with the table and MIMIC-CXR-JPG's ``files/``.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
 
     Returns:
         Rows, with ``sentences``: the phrases; and counts, which are
         rows of the table = ``boxes`` +
         ``boxes_repeated`` + ``boxes_malformed`` (no path of MIMIC-CXR, an unknown finding, or a box
-        without area or outside its picture); ``phrases`` (pairs of image and phrase), ``images``.
+        without area or outside its image); ``phrases`` (pairs of image and phrase), ``images``.
 
     Raises:
         FileNotFoundError: no table.
@@ -43,22 +43,20 @@ def read_ms_cxr(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[
     path = find_file(root, *_TABLES)
     table = read_table(path, _NEEDED)
     repeated = table.duplicated()
-    place = table["path"].str.extract(_PLACE)
+    table[["image", "folder", "patient", "study"]] = table["path"].str.extract(_PLACE)
     table["box"] = [
         box(label, (x, y, x + w, y + h), width, height) if label in CLASSES else None
         for label, (x, y, w, h, width, height) in zip(
             table["category_name"], numbers(table, _NUMBERS), strict=True
         )
     ]
-    table[["image", "folder", "patient", "study"]] = place
-    same = place[1] == "p" + place[2].str[:2]
-    good = same & table["box"].notna() & ~repeated
+    own_folder = table["folder"] == "p" + table["patient"].str[:2]
+    good = own_folder & table["box"].notna() & ~repeated
     if not good.any():
         raise ValueError(f"{path}: no row has a path and a box of the published form; is it whole?")
-    rows = pd.DataFrame(
-        [_row(str(image), each) for image, each in table[good].groupby("image", sort=False)]
-    )
-    sizes = table[good].groupby("image", sort=False)[["image_width", "image_height"]].nunique()
+    images = table[good].groupby("image", sort=False)
+    rows = pd.DataFrame([_row(str(image), each) for image, each in images])
+    sizes = images[["image_width", "image_height"]].nunique()
     mark(rows, (sizes.to_numpy() > 1).any(axis=1), "conflicting")
     counts = {
         "boxes": int(good.sum()),
@@ -71,12 +69,11 @@ def read_ms_cxr(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[
 
 
 def _row(image: str, table: pd.DataFrame) -> dict[str, Any]:
-    splits = {name: split for split, names in FOLDERS.items() for name in names}
     first, named = table.iloc[0], set(table["category_name"])
     return {
         "study_id": first["study"],
         "patient_id": first["patient"],
-        "split": splits[first["folder"]],
+        "split": SPLIT_OF[first["folder"]],
         "image": image,
         "view": "",
         "is_normal": False,

@@ -53,7 +53,7 @@ NO_FINDING = "No_Finding"
 
 
 def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
-    """A row an image. Normal: people annotated the report with "normal" and nothing else.
+    """A row for each image. Normal: people annotated the report with "normal" and nothing else.
 
     Labels follow two rules. Ours takes whole words of the automatic MeSH terms (``TERMS``; a
     pericardial effusion is no pleural one, a calcified granuloma counts as that alone). The
@@ -63,7 +63,7 @@ def read_openi_images(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame,
 
     Args:
         root: a folder with ``NLMCXR_reports.tgz`` or XML files, and the images.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
 
     Returns:
         Rows, with ``sentences``: findings and impression, word for word; and counts, which are
@@ -156,8 +156,3 @@ def _key(image: str) -> str:
     """Report and series of an image, which its names in both copies share."""
     numbers = re.match(r"CXR(\d+)_.*?(IM-[0-9-]+)", image)
     return "_".join(numbers.groups()) if numbers else image
-
-
-def keywords() -> Iterable[str]:
-    """The classes of the published rule, normality last."""
-    return [*TERMS, NO_FINDING]

@@ -4,14 +4,14 @@ Images lie in ``<ImageDir>/<ImageID>``, or anywhere else below the root if only 
 looked for at the root. The other images, labelled by a network, are not listed.
 """
 
-import json
+import ast
 from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
 from offclip.data.manifests import load_manifest
-from offclip.data.readers.rows import finished, mark_differing_studies
+from offclip.data.readers.rows import finished, mark_conflicts
 from offclip.data.tables import find_file, images_below, mark, read_table
 
 DATASET = "padchest"
@@ -29,12 +29,12 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
     """The physicians' images, all of the split "test".
 
     ``labels`` holds the labels of an image alone, as 1; whatever is absent is 0. A study may have
-    several images under one report. "normal" beside another label is a fault: it never occurs in
+    several images under one report. "normal" with another label is an error: it never occurs in
     the published table.
 
     Args:
         root: the folder with the table.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
 
     Returns:
         Rows; and counts, which are
@@ -52,10 +52,7 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
     known = {*manifest.prompts, NORMAL}
     table = whole[whole["MethodLabel"] == _METHODS[0]].reset_index(drop=True)
     labels = [labels_of(each, known) for each in table["Labels"]]
-    published = {
-        f"{folder}/{name}"
-        for folder, name in zip(table.get("ImageDir", ()), table["ImageID"], strict=False)
-    }
+    published = set(table["ImageDir"] + "/" + table["ImageID"]) if "ImageDir" in table else set()
     places, ambiguous = images_below(root, (".png",), published.__contains__)
     view = table["Projection"]
     rows = pd.DataFrame(
@@ -77,7 +74,7 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
     mark(rows, [each == {} for each in labels], "no_label")
     mark(rows, table["ImageID"].isin(manifest.known_bad), "known_bad")
     mark(rows, table["ImageID"].isin(ambiguous), "ambiguous")
-    mark_differing_studies(rows)
+    mark_conflicts(rows, "study_id", ["labels", "patient_id"])
     rows, reasons = finished(rows, {}, path)
     kept = rows[rows["reason"] == ""]
     network = int((whole["MethodLabel"] == _METHODS[1]).sum())
@@ -95,19 +92,16 @@ def read_padchest(root: str | Path, *, seed: int = 0) -> tuple[pd.DataFrame, dic
 
 
 def labels_of(text: str, known: Collection[str]) -> dict[str, int] | None:
-    """Labels of a list in Python's notation; empty for no list, None for one that is damaged.
-
-    No label has a quotation mark, so such a list is JSON but for the kind of quotes.
-    """
-    if text in ("", "nan", "[]"):
+    """Labels of a list in Python's notation; empty for no list, None for one that is damaged."""
+    if text in ("", "nan"):
         return {}
     try:
-        found = json.loads(text.replace("'", '"'))
-    except (ValueError, RecursionError):
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the latter two: deep brackets
         return None
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
         return None
-    labels = {each.strip(): 1 for each in found}
+    labels = {each.strip(): 1 for each in names}
     if not set(labels) <= set(known) or (NORMAL in labels and len(labels) > 1):
         return None
     return labels

@@ -1,11 +1,15 @@
-"""What every reader ends with: rows that cannot be kept are marked, and all are counted."""
+"""What readers share: boxes, and the end of every reader: rows that cannot be kept are marked, and
+all are counted.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from offclip.data.splits import SPLITS
 from offclip.data.tables import BLANK, mark
@@ -21,7 +25,9 @@ in both, of the published lists; it has not the published number of readers; fil
 differ, and nothing tells which of them is the set's."""
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 _NO_PATH = rf"{_CONTROL}|[\\:]|^/|//|/$|(?:^|/)\s*\.{{0,2}}\s*(?:/|$)"
-_CONTENT = ["study_id", "patient_id", "split", "view", "is_normal", "labels"]
+_CONTENT = ("study_id", "patient_id", "split", "view", "is_normal", "labels")
+
+Box = dict[str, float | str]
 
 
 def finished(
@@ -44,20 +50,21 @@ def finished(
     rows.loc[leads_out(rows["image"]), "reason"] = "outside"
     for name in ("study_id", "patient_id"):
         mark(rows, no_names(rows[name]), "malformed")
-    _mark_repeats(rows)
+    mark_conflicts(rows, "image", [name for name in _CONTENT if name in rows])
+    mark(rows, rows["image"].where(rows["reason"] == "").duplicated(), "repeated")
     _mark_two_splits(rows)
     reasons = Counter(rows["reason"][rows["reason"] != ""])
     return rows, {**counts, "listed": len(rows), **reasons}
 
 
-def mark_differing_studies(rows: pd.DataFrame) -> None:
-    """Where labels belong to a study, its images may not differ, nor belong to two patients."""
+def mark_conflicts(rows: pd.DataFrame, key: str, columns: Sequence[str]) -> None:
+    """Mark all rows of one ``key``, an image or a study, if their values in ``columns`` differ."""
     good = rows["reason"] == ""
-    several = good & rows["study_id"].where(good).duplicated(keep=False)
-    if not several.any():
+    several = rows[good & rows[key].where(good).duplicated(keep=False)]
+    if several.empty:
         return
-    said = rows.loc[several, "labels"].astype(str) + rows.loc[several, "patient_id"]
-    differ = said.groupby(rows["study_id"][several]).transform("nunique") > 1
+    content = several[list(columns)].astype(str).agg("|".join, axis=1)
+    differ = content.groupby(several[key]).transform("nunique") > 1
     mark(rows, differ.reindex(rows.index, fill_value=False), "conflicting")
 
 
@@ -77,29 +84,41 @@ def stem(name: str) -> str:
 
 
 def box(
-    label: str,
-    corners: Iterable[float | int],
-    width: float | int = np.inf,
-    height: float | int = np.inf,
-) -> dict[str, float | str] | None:
-    """A box with finite corners, an area, and inside a picture of that size; else None."""
-    x_min, y_min, x_max, y_max = (float(each) for each in corners)
+    label: str, corners: Any, width: float | int = np.inf, height: float | int = np.inf
+) -> Box | None:
+    """A box with four finite corners, an area, and inside an image of that size; else None."""
+    try:
+        x_min, y_min, x_max, y_max = (float(each) for each in corners)
+    except (TypeError, ValueError):
+        return None
     if not (0 <= x_min < x_max <= width and 0 <= y_min < y_max <= height):
         return None
     return {"label": label, "x_min": x_min, "y_min": y_min, "x_max": x_max, "y_max": y_max}
 
 
-def _mark_repeats(rows: pd.DataFrame) -> None:
-    """Of rows of one image that say the same, the first stays; if they differ, none does."""
-    good = rows["reason"] == ""
-    several = good & rows["image"].where(good).duplicated(keep=False)
-    if not several.any():
-        return
-    columns = [name for name in _CONTENT if name in rows]
-    said = rows.loc[several, columns].astype(str).agg("|".join, axis=1)
-    differ = said.groupby(rows["image"][several]).transform("nunique") > 1
-    mark(rows, differ.reindex(rows.index, fill_value=False), "conflicting")
-    mark(rows, rows["image"].where(rows["reason"] == "").duplicated(), "repeated")
+def boxes_by_image(
+    images: Iterable[str],
+    labels: Iterable[str],
+    corners: Float[np.ndarray, "row 4"],
+    known: Collection[str],
+    side: float | int = np.inf,
+) -> tuple[dict[str, list[Box]], int]:
+    """Boxes of each image, and how many rows have none, or a label that is not known.
+
+    Args:
+        images, labels, corners: of each row; corners as x_min, y_min, x_max, y_max.
+        known: labels.
+        side: pixels along a side of the images.
+    """
+    boxes: dict[str, list[Box]] = {}
+    malformed = 0
+    for image, label, values in zip(images, labels, corners, strict=True):
+        made = box(label, values, side, side) if label in known else None
+        if made is None:
+            malformed += 1
+        else:
+            boxes.setdefault(image, []).append(made)
+    return boxes, malformed
 
 
 def _mark_two_splits(rows: pd.DataFrame) -> None:

@@ -11,8 +11,16 @@ import numpy as np
 import pandas as pd
 
 from offclip.data.manifests import load_manifest
-from offclip.data.readers.rows import box, finished
-from offclip.data.tables import BLANK, find_file, held_out, mark, numbers, read_table
+from offclip.data.readers.rows import Box, boxes_by_image, finished
+from offclip.data.tables import (
+    find_file,
+    find_parts,
+    is_blank,
+    mark,
+    numbers,
+    read_table,
+    train_or_validation,
+)
 
 DATASET = "vindr_cxr"
 NO_FINDING = "No finding"
@@ -26,14 +34,12 @@ GLOBAL = ("COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", N
 RULES = {"any": 1, "majority": 2, "all": 3}
 """How many of three readers make a label."""
 READERS_OF = {"train": 3, "test": 1}
-"""Rows of the table of labels an image."""
+"""Rows per image in the table of labels."""
 VALIDATION_SHARE = 10
 """One training image in so many is for validation; the set has no validation part. Ours."""
 _LABELS = [*LOCAL, *GLOBAL]
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 _KAGGLE = ("train.csv", "train.csv.gz")
-
-Boxes = dict[str, list[dict[str, float | str]]]
 
 
 def read_vindr(
@@ -50,7 +56,7 @@ def read_vindr(
 
     Args:
         root: the folder with ``annotations``; one of train and test is enough.
-        seed: nothing is drawn; every reader takes it.
+        seed: not used; every reader takes it.
         rule: of the training labels.
 
     Returns:
@@ -67,37 +73,45 @@ def read_vindr(
     """
     if rule not in RULES:
         raise ValueError(f"rule: expected one of {', '.join(RULES)}; got {rule!r}")
-    root, parts = Path(root), []
+    parts: list[pd.DataFrame] = []
     counts: Counter[str] = Counter()
-    for part in READERS_OF:
-        try:
-            path = find_file(root / "annotations", f"image_labels_{part}.csv")
-        except FileNotFoundError:
-            continue
-        rows, found = _part(path, part, RULES[rule])
-        counts.update(found)
+    for part, path in _tables(Path(root)).items():
+        rows, own = _part(path, part, RULES[rule])
+        counts.update(own)
         parts.append(rows)
-    if not parts:
-        raise FileNotFoundError(_nothing(root))
     rows = pd.concat(parts, ignore_index=True).assign(view="")
     rows["patient_id"] = rows["study_id"]
     mark(rows, ~rows["study_id"].str.fullmatch("[0-9a-fA-F]+"), "malformed")
     return finished(rows, counts | {"patients": rows["patient_id"].nunique()}, root)
 
 
+def _tables(root: Path) -> dict[str, Path]:
+    try:
+        return find_parts(
+            root / "annotations", {part: (f"image_labels_{part}.csv",) for part in READERS_OF}
+        )
+    except FileNotFoundError as error:
+        if not any((root / name).is_file() for name in _KAGGLE):
+            raise
+        raise FileNotFoundError(
+            f"{error}; its {_KAGGLE[0]} is of the copy on Kaggle, another set with 15 classes and "
+            "no labels of the test images: get the one of PhysioNet"
+        ) from error
+
+
 def _part(path: Path, part: str, least: int) -> tuple[pd.DataFrame, dict[str, int]]:
     """Rows of train or test, and what was counted."""
     readings = _readings(path, part)
     rows = _consensus(readings, least if part == "train" else 1, READERS_OF[part])
-    own, counts = _boxes(find_file(path.parent, f"annotations_{part}.csv"))
-    drawn = sum(map(len, own.values()))
+    boxes, counts = _boxes(find_file(path.parent, f"annotations_{part}.csv"))
+    total = sum(map(len, boxes.values()))
     rows["boxes"] = [
-        [each for each in own.pop(image, ()) if labels.get(str(each["label"])) == 1]
+        [each for each in boxes.pop(image, ()) if labels.get(str(each["label"])) == 1]
         for image, labels in zip(rows["study_id"], rows["labels"], strict=True)
     ]
-    kept, elsewhere = int(rows["boxes"].map(len).sum()), sum(map(len, own.values()))
-    held = held_out(list(rows["study_id"]), VALIDATION_SHARE)
-    rows["split"] = np.where(held, "validation", "train") if part == "train" else "test"
+    kept, elsewhere = int(rows["boxes"].map(len).sum()), sum(map(len, boxes.values()))
+    ids = list(rows["study_id"])
+    rows["split"] = train_or_validation(ids, VALIDATION_SHARE) if part == "train" else "test"
     rows["image"] = f"{part}/" + rows["study_id"] + ".dicom"
     counts |= {
         f"{part}_images": len(rows),
@@ -105,25 +119,13 @@ def _part(path: Path, part: str, least: int) -> tuple[pd.DataFrame, dict[str, in
         f"{part}_readings": len(readings),
         "boxes": kept,
         "boxes_without_image": elsewhere,
-        "boxes_without_label": drawn - kept - elsewhere,
+        "boxes_without_label": total - kept - elsewhere,
     }
     return rows, counts
 
 
-def _nothing(root: Path) -> str:
-    kaggle = (
-        f"; its {_KAGGLE[0]} is of the copy on Kaggle, another set with 15 classes and no labels "
-        "of the test images: get the one of PhysioNet"
-    )
-    return (
-        f"{root / 'annotations'}: expected image_labels_test.csv or image_labels_train.csv, found "
-        "neither; give --root the folder that holds annotations/"
-        + (kaggle if any((root / name).is_file() for name in _KAGGLE) else "")
-    )
-
-
 def _readings(path: Path, part: str) -> pd.DataFrame:
-    """A table with one row a reader and image; labels 0 or 1, spelled in one way.
+    """A row for each reader and image; labels 0 or 1, spelled in one way.
 
     The same reading twice counts once.
     """
@@ -148,7 +150,7 @@ def _readings(path: Path, part: str) -> pd.DataFrame:
 
 
 def _consensus(readings: pd.DataFrame, least: int, readers: int) -> pd.DataFrame:
-    """One row an image; it is marked if it has not the published number of readers."""
+    """A row for each image; it is marked if it has not the published number of readers."""
     grouped = readings.groupby("image_id", sort=False)
     passed = (grouped[_LABELS].sum() >= least).astype(int)
     rows = pd.DataFrame(
@@ -165,19 +167,13 @@ def _consensus(readings: pd.DataFrame, least: int, readers: int) -> pd.DataFrame
     return rows
 
 
-def _boxes(path: Path) -> tuple[Boxes, dict[str, int]]:
+def _boxes(path: Path) -> tuple[dict[str, list[Box]], dict[str, int]]:
     """Boxes by image; rows without corners are labels of a whole image and have none."""
     table = read_table(path, ("image_id", "class_name", *_CORNERS))
-    names = table["class_name"].replace(load_manifest(DATASET).other_names)
-    corners = table[list(_CORNERS)]
-    blank = corners.apply(lambda column: column.str.lower().isin(BLANK)).all(axis=1)
-    found: Boxes = {}
-    malformed = 0
-    for image, name, values, whole in zip(
-        table["image_id"], names, numbers(table, _CORNERS), blank, strict=True
-    ):
-        made = box(name, values) if name in LOCAL and not whole else None
-        if made:
-            found.setdefault(image, []).append(made)
-        malformed += made is None and not whole
-    return found, {"without_box": int(blank.sum()), "boxes_malformed": malformed}
+    blank = is_blank(table[list(_CORNERS)]).all(axis=1)
+    table = table[~blank]
+    labels = table["class_name"].replace(dict(load_manifest(DATASET).other_names))
+    boxes, malformed = boxes_by_image(
+        table["image_id"], labels, numbers(table, _CORNERS), known=LOCAL
+    )
+    return boxes, {"without_box": int(blank.sum()), "boxes_malformed": malformed}

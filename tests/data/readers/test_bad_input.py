@@ -8,26 +8,8 @@ import pytest
 
 from offclip.data.readers import READERS
 from offclip.data.readers.vindr import GLOBAL, LOCAL, NO_FINDING, read_vindr
-from offclip.rehearsal import rehearse
+from tests.copies import copied_labels
 from tests.data.readers.contract import check_contract
-
-
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory):
-    """A folder of label files of each set, made anew from one rehearsal."""
-    made = {}
-
-    def copy(name, into):
-        if name not in made:
-            made[name] = rehearse(name, tmp_path_factory.mktemp(name) / "set", studies=20, size=32)
-        for path in made[name].rglob("*"):
-            if path.suffix in (".csv", ".gz", ".txt", ".json", ".xml"):
-                place = into / path.relative_to(made[name])
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(path.read_bytes())
-        return into
-
-    return copy
 
 
 def edit(path, change):
@@ -51,17 +33,19 @@ PATHS = ["../../etc/passwd", "/etc/passwd", "a\\b.png", "C:/x.png", "a/../../b.p
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_paths_that_lead_out_are_marked_and_never_kept(path, copies, tmp_path):
-    root = copies("nih_chestxray14", tmp_path / "nih")
+def test_paths_that_lead_out_are_marked_and_never_kept(path, tmp_path):
+    root = copied_labels("nih_chestxray14", tmp_path / "nih")
     edit(root / "Data_Entry_2017_v2020.csv", lambda table: doubled(table, **{"Image Index": path}))
     rows, counts = reading("nih_chestxray14", root)
     assert rows["reason"].iloc[-1] == "outside" and counts["outside"] == 1
-    entries = json.loads((copies("chestx_det10", tmp_path / "det") / "test.json").read_text())
+    entries = json.loads(
+        (copied_labels("chestx_det10", tmp_path / "det") / "test.json").read_text()
+    )
     entries[0]["file_name"] = path
     (tmp_path / "det" / "test.json").write_text(json.dumps(entries))
     rows, _ = reading("chestx_det10", tmp_path / "det")
     assert (rows["reason"] == "outside").sum() == 1
-    root = copies("chexpert", tmp_path / "chexpert")
+    root = copied_labels("chexpert", tmp_path / "chexpert")
     edit(root / "test_labels.csv", lambda table: doubled(table, Path=path))
     rows, _ = reading("chexpert", root)
     assert rows["reason"].iloc[-1] == "outside"
@@ -76,22 +60,22 @@ def test_paths_that_lead_out_are_marked_and_never_kept(path, copies, tmp_path):
     ],
 )
 def test_the_same_row_again_counts_once_and_another_one_spoils_both(
-    name, table, column, value, copies, tmp_path
+    name, table, column, value, tmp_path
 ):
-    root = copies(name, tmp_path / "same")
+    root = copied_labels(name, tmp_path / "same")
     before, _ = reading(name, root)
     edit(root / table, doubled)
     rows, counts = reading(name, root)
     assert counts["repeated"] == 1 and len(rows) == len(before) + 1
-    root = copies(name, tmp_path / "other")
+    root = copied_labels(name, tmp_path / "other")
     other = "1.0" if pd.read_csv(root / table)[column][0] == 0 else "0.0"
     edit(root / table, lambda whole: doubled(whole, **{column: other if value == "0.5" else value}))
     rows, counts = reading(name, root)
     assert counts["conflicting"] >= 2 and "repeated" not in counts
 
 
-def test_views_of_one_study_may_not_differ(copies, tmp_path):
-    root = copies("chexpert", tmp_path / "set")
+def test_views_of_one_study_may_not_differ(tmp_path):
+    root = copied_labels("chexpert", tmp_path / "set")
     table = pd.read_csv(root / "test_labels.csv", dtype=str)
     study = table["Path"].str.rsplit("/", n=1).str[0]
     first = study.duplicated(keep=False).idxmax()
@@ -101,8 +85,8 @@ def test_views_of_one_study_may_not_differ(copies, tmp_path):
     assert counts["conflicting"] == (study == study[first]).sum() > 1
 
 
-def test_a_patient_in_two_splits_stays_in_the_tested_one(copies, tmp_path):
-    root = copies("nih_chestxray14", tmp_path / "set")
+def test_a_patient_in_two_splits_stays_in_the_tested_one(tmp_path):
+    root = copied_labels("nih_chestxray14", tmp_path / "set")
     path = root / "Data_Entry_2017_v2020.csv"
     test = set((root / "test_list.txt").read_text().split())
 
@@ -117,21 +101,17 @@ def test_a_patient_in_two_splits_stays_in_the_tested_one(copies, tmp_path):
     assert (rows["reason"][rows["split"] == "test"] == "").all()
 
 
-@pytest.mark.parametrize("value", ["", "NaN", "1.0", "x", "1\0"])
-def test_patients_without_a_number_are_malformed(value, copies, tmp_path):
-    root = copies("padchest", tmp_path / "set")
+@pytest.mark.parametrize("value", ["", "NaN", "1.0", "x"])
+def test_patients_without_a_number_are_malformed(value, tmp_path):
+    root = copied_labels("padchest", tmp_path / "set")
     path = root / "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
     before = reading("padchest", root)[1]["malformed"]
     edit(path, lambda t: doubled(t, PatientID=value, ImageID="1_a.png", StudyID="99"))
-    if "\0" in value:
-        with pytest.raises(ValueError, match="PADCHEST.*line 3.: damaged, or no table"):
-            READERS["padchest"](root)
-    else:
-        assert reading("padchest", root)[1]["malformed"] == before + 1
+    assert reading("padchest", root)[1]["malformed"] == before + 1
 
 
-def test_rules_of_three_readers(copies, tmp_path):
-    root = copies("vindr_cxr", tmp_path / "set")
+def test_rules_of_three_readers(tmp_path):
+    root = copied_labels("vindr_cxr", tmp_path / "set")
     path = root / "annotations" / "image_labels_train.csv"
     table = pd.read_csv(path)
     one, two, three = table["image_id"].drop_duplicates()[:3]
@@ -154,8 +134,8 @@ def test_rules_of_three_readers(copies, tmp_path):
         read_vindr(root, rule="most")
 
 
-def test_a_reading_counts_once_and_a_missing_or_other_one_is_marked(copies, tmp_path):
-    root = copies("vindr_cxr", tmp_path / "set")
+def test_a_reading_counts_once_and_a_missing_or_other_one_is_marked(tmp_path):
+    root = copied_labels("vindr_cxr", tmp_path / "set")
     path = root / "annotations" / "image_labels_train.csv"
     before = READERS["vindr_cxr"](root)[0]
     whole = pd.read_csv(path, dtype=str)
@@ -169,8 +149,8 @@ def test_a_reading_counts_once_and_a_missing_or_other_one_is_marked(copies, tmp_
     assert reading("vindr_cxr", root)[1]["readers"] == 1
 
 
-def test_boxes_without_area_image_or_known_label_are_counted(copies, tmp_path):
-    root = copies("vindr_cxr", tmp_path / "set")
+def test_boxes_without_area_image_or_known_label_are_counted(tmp_path):
+    root = copied_labels("vindr_cxr", tmp_path / "set")
     path = root / "annotations" / "annotations_test.csv"
     _, before = reading("vindr_cxr", root)
     image = pd.read_csv(root / "annotations" / "image_labels_test.csv")["image_id"][0]
@@ -190,8 +170,8 @@ def test_boxes_without_area_image_or_known_label_are_counted(copies, tmp_path):
     assert sum(after[name] for name in names) == total
 
 
-def test_nih_boxes_outside_the_picture_are_counted(copies, tmp_path):
-    root = copies("nih_chestxray14", tmp_path / "set")
+def test_nih_boxes_outside_the_picture_are_counted(tmp_path):
+    root = copied_labels("nih_chestxray14", tmp_path / "set")
     _, before = reading("nih_chestxray14", root)
     name = (root / "test_list.txt").read_text().split()[0]
     with (root / "BBox_List_2017.csv").open("a") as file:
@@ -203,8 +183,8 @@ def test_nih_boxes_outside_the_picture_are_counted(copies, tmp_path):
     assert after["boxes"] == before["boxes"]
 
 
-def test_names_in_no_list_or_in_both_are_marked(copies, tmp_path):
-    root = copies("nih_chestxray14", tmp_path / "set")
+def test_names_in_no_list_or_in_both_are_marked(tmp_path):
+    root = copied_labels("nih_chestxray14", tmp_path / "set")
     names = (root / "train_val_list.txt").read_text().split()
     (root / "train_val_list.txt").write_text("\n".join([*names[1:], "gone.png"]))
     with (root / "test_list.txt").open("a") as file:
@@ -216,8 +196,8 @@ def test_names_in_no_list_or_in_both_are_marked(copies, tmp_path):
     assert counts["only_in_lists"] == 1
 
 
-def test_damaged_entries_of_det10_do_not_pass_for_normal(copies, tmp_path):
-    root = copies("chestx_det10", tmp_path / "set")
+def test_damaged_entries_of_det10_do_not_pass_for_normal(tmp_path):
+    root = copied_labels("chestx_det10", tmp_path / "set")
     path = root / "test.json"
     entries = json.loads(path.read_text())
     first = next(i for i, each in enumerate(entries) if each["boxes"])
@@ -233,8 +213,8 @@ def test_damaged_entries_of_det10_do_not_pass_for_normal(copies, tmp_path):
         READERS["chestx_det10"](root)
 
 
-def test_ms_cxr_rows_add_up(copies, tmp_path):
-    root = copies("ms_cxr", tmp_path / "set")
+def test_ms_cxr_rows_add_up(tmp_path):
+    root = copied_labels("ms_cxr", tmp_path / "set")
     path = root / "MS_CXR_Local_Alignment_v1.1.0.csv"
     table = pd.read_csv(path, dtype=str)
     wrong = pd.concat([table.head(1)] * 6, ignore_index=True)
@@ -253,8 +233,8 @@ def test_ms_cxr_rows_add_up(copies, tmp_path):
         assert reading("ms_cxr", root)[1]["conflicting"] == 1
 
 
-def test_mimic_labels_that_contradict_are_refused_and_others_counted(copies, tmp_path):
-    root = copies("mimic_cxr", tmp_path / "set")
+def test_mimic_labels_that_contradict_are_refused_and_others_counted(tmp_path):
+    root = copied_labels("mimic_cxr", tmp_path / "set")
     path = root / "mimic-cxr-2.0.0-chexpert.csv.gz"
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     doubled(table).to_csv(path, index=False)
@@ -271,15 +251,15 @@ def test_mimic_labels_that_contradict_are_refused_and_others_counted(copies, tmp
     assert counts["malformed"] == 1 and counts["unlabelled"] == 1
 
 
-def test_mimic_images_add_up(copies, tmp_path):
-    _, counts = reading("mimic_cxr", copies("mimic_cxr", tmp_path / "set"))
+def test_mimic_images_add_up(tmp_path):
+    _, counts = reading("mimic_cxr", copied_labels("mimic_cxr", tmp_path / "set"))
     kinds = ("frontal_drawn", "frontal_not_drawn", "not_frontal", "view_unknown")
     assert counts["images"] == sum(counts[kind] for kind in kinds)
     assert counts["studies"] == counts["listed"] + counts["without_frontal"]
 
 
-def test_a_study_of_two_patients_is_refused(copies, tmp_path):
-    root = copies("mimic_cxr", tmp_path / "set")
+def test_a_study_of_two_patients_is_refused(tmp_path):
+    root = copied_labels("mimic_cxr", tmp_path / "set")
     path = root / "mimic-cxr-2.0.0-metadata.csv.gz"
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     doubled(table, dicom_id="ffff-0", subject_id="10999999").to_csv(path, index=False)

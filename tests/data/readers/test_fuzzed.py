@@ -12,8 +12,7 @@ import pytest
 
 from offclip.data.readers import READERS
 from offclip.data.tables import read_table
-from offclip.folders import MARK
-from offclip.rehearsal import rehearse
+from tests.copies import copied_labels
 from tests.data.label_files import label_file
 from tests.data.readers.contract import check_contract
 from tests.data.readers.mutate import mutated
@@ -21,11 +20,6 @@ from tests.data.readers.mutate import mutated
 CASES = int(os.environ.get("OFFCLIP_FUZZ_CASES", "30"))
 LABELS = (".csv", ".gz", ".json", ".xml", "list.txt")
 PADCHEST = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz"
-
-
-@pytest.fixture(scope="module")
-def layout(tmp_path_factory):
-    return lambda name: rehearse(name, tmp_path_factory.mktemp(name) / "set", studies=20, size=32)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +53,6 @@ def real(tmp_path_factory):
 def fuzz(name, root, cases):
     """How many damaged copies were read and how many refused."""
     files = [path for path in sorted(root.rglob("*")) if path.name.endswith(LABELS)]
-    files = [path for path in files if path.name != MARK]
     whole = {path: path.read_bytes() for path in files}
     read = 0
     for case in range(cases):
@@ -83,8 +76,8 @@ def fuzz(name, root, cases):
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_damaged_rehearsal_is_read_or_refused_by_name(name, layout):
-    root = layout(name)
+def test_a_damaged_copy_is_read_or_refused_by_name(name, tmp_path):
+    root = copied_labels(name, tmp_path)
     rows, counts = READERS[name](root)
     check_contract(name, rows, counts)
     read, refused = fuzz(name, root, CASES)

@@ -7,7 +7,7 @@ import pytest
 from offclip.data.manifests import load_manifest
 from offclip.data.readers import READERS
 from offclip.data.readers.vindr import GLOBAL, LOCAL
-from offclip.rehearsal.cases import FINDINGS
+from offclip.rehearsal.studies import FINDINGS
 
 WORDED = re.compile(r"[a-z][a-z0-9 -]*")
 

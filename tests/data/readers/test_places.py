@@ -1,22 +1,14 @@
 """A file name at several places below the root: the set's own file, or none."""
 
 import filecmp
-import shutil
 
 import pytest
 
 from offclip.data.readers import READERS
 from offclip.data.tables import UNFINISHED, images_below
-from offclip.rehearsal import rehearse
 from tests.data.readers.contract import check_contract
 
 SETS = ("nih_chestxray14", "padchest", "openi", "chestx_det10")
-
-
-@pytest.fixture(scope="module")
-def copies(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sets")
-    return {name: rehearse(name, folder / name, studies=20, size=32) for name in SETS}
 
 
 def reading(name, root):
@@ -39,8 +31,8 @@ def moved(root, image, *places):
 
 
 @pytest.mark.parametrize("name", SETS[:2])
-def test_a_backup_never_replaces_the_published_file(name, copies, tmp_path):
-    root = shutil.copytree(copies[name], tmp_path / "set")
+def test_a_backup_never_replaces_the_published_file(name, writable_copy):
+    root = writable_copy(name)
     before, counts = reading(name, root)
     for image in before["image"][before["reason"] == ""]:
         write(root, {f"a backup/{image}": b"smaller", f"zz/{image}": b"other"})
@@ -49,8 +41,8 @@ def test_a_backup_never_replaces_the_published_file(name, copies, tmp_path):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_files_that_differ_and_of_which_none_is_published_are_not_guessed(name, copies, tmp_path):
-    root = shutil.copytree(copies[name], tmp_path / "set")
+def test_files_that_differ_and_of_which_none_is_published_are_not_guessed(name, writable_copy):
+    root = writable_copy(name)
     before, counts = reading(name, root)
     chosen = before.index[before["reason"] == ""][0]
     image = before["image"][chosen]
@@ -62,16 +54,16 @@ def test_files_that_differ_and_of_which_none_is_published_are_not_guessed(name, 
     assert again == counts | {"ambiguous": 1} or name == "padchest"  # its counts are of rows kept
 
 
-def test_two_published_places_are_one_too_many(copies, tmp_path):
-    root = shutil.copytree(copies["nih_chestxray14"], tmp_path / "set")
+def test_two_published_places_are_one_too_many(writable_copy):
+    root = writable_copy("nih_chestxray14")
     image = READERS["nih_chestxray14"](root)[0]["image"][0]
     write(root, {f"images/{image.rpartition('/')[2]}": b"resized"})
     rows, counts = reading("nih_chestxray14", root)
     assert rows["reason"][0] == "ambiguous" and counts["ambiguous"] == 1
 
 
-def test_padchest_without_the_column_knows_no_published_place(copies, tmp_path):
-    root = shutil.copytree(copies["padchest"], tmp_path / "set")
+def test_padchest_without_the_column_knows_no_published_place(writable_copy):
+    root = writable_copy("padchest")
     (path,) = root.glob("PADCHEST*.csv")
     path.write_text(path.read_text().replace("ImageDir", "Folder", 1))
     rows, _ = reading("padchest", root)

@@ -1,4 +1,4 @@
-"""Tables, lists and labels alone: read whatever their dress, or refused by name and line."""
+"""Tables, lists and labels alone: read in every form of CSV, or refused by name and line."""
 
 import gzip
 
@@ -7,7 +7,7 @@ import pytest
 
 from offclip.data.readers.padchest import labels_of
 from offclip.data.readers.rows import finished, leads_out
-from offclip.data.tables import LINE_LIMIT, label_maps, read_table, read_text
+from offclip.data.tables import label_maps, read_table, read_text
 
 
 def test_plain_paths_are_not_marked():
@@ -21,9 +21,9 @@ def test_numbers_of_patients_keep_their_zeros(tmp_path):
     assert read_table(path, ("id",))["id"].tolist() == ["0012", "12", "1e3"]
 
 
-def test_tables_in_any_dress_are_the_same(tmp_path):
+def test_tables_in_every_form_are_the_same(tmp_path):
     plain = 'id, label ,text\n1,0,"a, b"\n2,NaN,"two\nlines"\n'
-    dresses = {
+    forms = {
         "plain.csv": plain.encode(),
         "bom.csv": b"\xef\xbb\xbf" + plain.encode(),
         "crlf.csv": plain.replace("\n", "\r\n").encode(),
@@ -32,7 +32,7 @@ def test_tables_in_any_dress_are_the_same(tmp_path):
         "blank.csv": ("\n" + plain.replace("\n1", "\n\n1") + "\n\n").encode()[1:],
         "open_end.csv": plain.rstrip("\n").encode(),
     }
-    for name, data in dresses.items():
+    for name, data in forms.items():
         (tmp_path / name).write_bytes(data)
         table = read_table(tmp_path / name, ("id", "label", "text"))
         assert table["id"].tolist() == ["1", "2"] and table["label"].tolist() == ["0", "NaN"], name
@@ -45,19 +45,17 @@ WHOLE = b"id,label\n1,0\n2,1\n"
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "got none called"),
+        (b"", "damaged, or no CSV table"),
         (b"id,label\n", "expected rows, got the header alone"),
-        (b"id,other\n1,2\n", r"got none called \['label'\]"),
+        (b"id,labels\n1,2\n", r"got none called \['label'\]; did you mean 'labels'"),
+        (b"\xef\xbb\xbfid;label\n1;0\n", "separated by semicolons: save it with commas"),
         (b"id,label,label\n1,2,3\n", "each column once"),
-        (b"id,label\n1,0\n2\n", r"t.csv, line 3: expected 2 values, got 1; the file is cut"),
-        (b"id,label\n1,0,x\n", r"t.csv, line 2: expected 2 values, got 3"),
-        (b'id,label\n1,"0\n2,1\n', r"line 3: damaged, or no table"),
-        (b"id,label\n1,\0\n", "none of them null"),
-        (WHOLE.decode().encode("utf-16"), "no table in UTF-8"),
-        (b"id,label\n1,\xe9\n", "no table in UTF-8"),
-        (b"id,label" + b",x" * LINE_LIMIT + b"\n1,2\n", "lines of at most"),
-        (b"id,label\n1,2" + b"," * 10_000_000 + b"\n", "lines of at most"),
-        (b"id,label\n1," + b"a" * 200_000 + b"\n", "field larger than field limit"),
+        (b"id,label\n1,0,x\n2,0\n", r"t.csv, line 2: expected 2 values"),
+        (b"id,label\n1,0\n2,0,x\n", r"Expected 2 fields in line 3, saw 3"),
+        (b'id,label\n1,"0\n2,1\n', r"EOF inside string"),
+        (b"id,label\n1,0\n2", "the last line is cut; download it again"),
+        (WHOLE.decode().encode("utf-16"), "no CSV table in UTF-8"),
+        (b"id,label\n1,\xe9\n", "no CSV table in UTF-8"),
     ],
 )  # fmt: skip
 def test_tables_that_are_none_are_refused_by_name_and_line(data, message, tmp_path):
@@ -65,19 +63,16 @@ def test_tables_that_are_none_are_refused_by_name_and_line(data, message, tmp_pa
     path.write_bytes(data)
     with pytest.raises(ValueError, match=message) as error:
         read_table(path, ("id", "label"))
-    assert str(path) in str(error.value) and len(str(error.value)) < 1000
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_lists_in_no_text_or_too_large_are_refused(tmp_path, monkeypatch):
+def test_lists_in_no_text_are_refused(tmp_path):
     path = tmp_path / "list.txt"
     path.write_bytes("a.png\n".encode("utf-16"))
     with pytest.raises(ValueError, match=r"list\.txt: no text in UTF-8"):
         read_text(path)
     path.write_bytes(b"\xef\xbb\xbfa.png\r\n")
     assert read_text(path).split() == ["a.png"]
-    monkeypatch.setattr("offclip.data.tables.TEXT_LIMIT", 5)
-    with pytest.raises(ValueError, match=r"list\.txt: expected at most 5 bytes"):
-        read_text(path)
 
 
 def test_a_cut_archive_is_refused(tmp_path):

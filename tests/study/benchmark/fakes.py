@@ -1,10 +1,7 @@
 """A model whose right answer is known: it recognises pictures and says what it was told."""
 
-import atexit
-import tempfile
 import zlib
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,22 +12,19 @@ from offclip.data.manifests import load_manifest
 from offclip.data.pictures import read_grey, square_picture
 from offclip.data.readers import READERS
 from offclip.models import Features, PairModel
-from offclip.rehearsal import rehearse
 from offclip.scores import PairScores
 from offclip.study.benchmark import ModelName, Options, Scorer, evaluate_published_set
 from offclip.study.benchmark.sets import PUBLISHED, with_normality
+from tests.copies import SIZE, synthetic_copy
 
-SIZE = 64
 FEW = Options(min_positives=2, resamples=20)
 NAME = ModelName("a model")
-_SETS = tempfile.TemporaryDirectory(prefix="offclip-rehearsals-")
-atexit.register(_SETS.cleanup)
 
 
 @cache
 def copy(dataset):
-    """The rehearsal of a set, made once, and its rows; nobody changes either."""
-    root = rehearse(dataset, Path(_SETS.name) / dataset, size=SIZE)
+    """The synthetic copy of a set and its rows; no test changes either."""
+    root = synthetic_copy(dataset, studies=60)
     rows = with_normality(READERS[dataset](root)[0])
     return root, rows[rows["reason"] == ""].reset_index(drop=True)
 
