@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from offclip.data.archive import scaled_boxes
 from offclip.data.pictures import boxes_in_square, image_facts
+from offclip.data.record_parts import scaled_boxes
 from offclip.evaluation import attention_maps, bootstrap_pointing, pointing_game
 from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.metrics import patient_weights
