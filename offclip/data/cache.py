@@ -10,17 +10,17 @@ NumPy reads the first, any pandas the second; nothing is decoded when training s
 import os
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from offclip.data.image_facts import image_facts
-from offclip.data.parts import Part, cut, rows_before
+from offclip.data.journal import as_line, read_lines
 from offclip.data.pictures import read_grey
 from offclip.data.spread import Spread
 from offclip.files import atomic_path, path_inside
@@ -28,12 +28,16 @@ from offclip.folders import settled
 from offclip.keys import code_version, fingerprint_inside
 from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
-PICTURES, IMAGES, PARTS = "pictures.npy", "images.parquet", "parts"
-UNFINISHED = f"{PICTURES}.part"
-PART = 256  # pictures of a part: what is lost at most when a worker dies
+PICTURES, IMAGES = "pictures.npy", "images.parquet"
+JOURNAL = "images.jsonl"
+"""Rows whose images are in the array, for a call that continues; who finishes may remove it."""
+PART = 256
+"""Images of one task of the parallel map."""
 FAULTS = ("missing_image", "outside", "unreadable_image")
 """Why there is no picture: no such file, a path that leads out of the root, or not an image."""
 _SHAPE = (LONGER_SIDE, LONGER_SIDE)
+_Row: TypeAlias = dict[str, Any]
+_Task: TypeAlias = tuple[int, list[str], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,21 @@ def write_cache(
 ) -> ImageCache:
     """Read image files and keep them as 256-px squares.
 
-    A file that cannot be read is a row with its ``error``, never one row less. Called again with
-    the same names, finished or not, only rows are read again whose file has changed (by its
-    fingerprint), could not be read, was read by other code, or whose picture is damaged. The bytes
-    of both files do not depend on who made which part.
+    A file that cannot be read is a row with its ``error``, never one row less. Called again, it
+    continues, and the rows of an earlier cache are copied: only images are read again whose file
+    has changed (by its fingerprint), could not be read or was read by other code, or whose pixels
+    are damaged. The bytes of both files do not depend on who made which part. ``JOURNAL`` stays in
+    the folder, for a further call.
 
     Args:
         folder: for the cache; nobody else may write there.
         root: of the images; nothing outside it is opened.
         names: paths below ``root``, each once.
-        before: folder of an earlier cache of the same files, whose rows are copied.
-        spread: shares out the parts.
+        before: folder of an earlier cache of the same files.
+        spread: parallel map over the parts.
 
     Raises:
-        ValueError: no name, or one that is there twice; or somebody else wrote into the folder.
+        ValueError: no name, or one that is there twice.
         OSError: the disk is full; the parts that were finished stay.
     """
     folder, root, names = Path(folder).absolute(), Path(root).absolute(), list(names)
@@ -129,57 +134,52 @@ def write_cache(
             "names: expected at least one, each once; got "
             + (f"{repeated[0]!r} more than once" if len(repeated) else "none")
         )
-    _copy(before, folder, names)
-    _take_up(folder, names)
-    _make_room(folder / UNFINISHED, len(names))
-    for _ in spread(partial(_write_part, folder, root), cut(names, PART)):
-        pass
-    images = pd.concat([pd.read_parquet(_file(folder, start)) for start, _ in cut(names, PART)])
-    if images["image"].tolist() != names:
-        raise ValueError(f"{folder}: somebody else wrote here at the same time; curate again")
-    (folder / UNFINISHED).replace(folder / PICTURES)
-    _write_index(folder / IMAGES, images)
-    shutil.rmtree(folder / PARTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / IMAGES).unlink(missing_ok=True)  # it comes last: without it, nothing is finished
+    earlier = _earlier(before, names)
+    if earlier is not None and not (folder / PICTURES).exists():
+        with atomic_path(folder / PICTURES) as temporary:
+            shutil.copyfile(Path(before or "") / PICTURES, temporary)
+    rows_before = pd.DataFrame([row for _, row in read_lines(folder / JOURNAL)])
+    if earlier is not None:
+        rows_before = pd.concat([earlier.images, rows_before])
+    _make_room(folder / PICTURES, len(names))
+    parts = []
+    with (folder / JOURNAL).open("ab") as journal:
+        tasks = _tasks(names, rows_before)
+        for rows, new_rows in spread(partial(_write_part, folder / PICTURES, root), tasks):
+            parts.append(pd.DataFrame(rows))
+            journal.writelines(map(as_line, new_rows))
+            journal.flush()
+    with atomic_path(folder / IMAGES) as temporary:
+        pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
     return ImageCache.read(folder)
 
 
-def _copy(before: str | Path | None, folder: Path, names: Sequence[str]) -> None:
-    """Start from a copy of an earlier cache of these names, where nothing was begun yet."""
-    if before is None or any((folder / name).exists() for name in (PICTURES, UNFINISHED)):
-        return
+def _earlier(folder: str | Path | None, names: list[str]) -> ImageCache | None:
+    """An earlier cache of exactly these names, if there is one."""
+    if folder is None:
+        return None
     try:
-        earlier = ImageCache.read(before)
+        cache = ImageCache.read(folder)
     except (FileNotFoundError, ValueError):
-        return
-    if earlier.images["image"].tolist() == names:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (IMAGES, PICTURES):
-            with atomic_path(folder / name) as temporary:
-                shutil.copyfile(Path(before) / name, temporary)
+        return None
+    return cache if cache.images["image"].tolist() == names else None
 
 
-def _take_up(folder: Path, names: Sequence[str]) -> None:
-    """Make a finished cache of these names one that is nearly finished; drop one of others."""
-    try:
-        finished = ImageCache.read(folder)
-        same = finished.images["image"].tolist() == names and "code" in finished.images
-    except FileNotFoundError:
-        if (folder / PICTURES).exists() and (folder / PARTS).exists():  # stopped at the last step
-            (folder / PICTURES).replace(folder / UNFINISHED)
-        same = False
-    except ValueError:
-        same = False
-    if same:
-        shutil.rmtree(folder / PARTS, ignore_errors=True)
-        for start, part in cut(names, PART):
-            _write_index(_file(folder, start), finished.images[start : start + len(part)])
-        (folder / PICTURES).replace(folder / UNFINISHED)
-    (folder / IMAGES).unlink(missing_ok=True)  # pictures never lie beside the names of others
-    (folder / PICTURES).unlink(missing_ok=True)
+def _tasks(names: list[str], rows_before: pd.DataFrame) -> Iterator[_Task]:
+    """First row, names, and the rows that are known of them, part by part."""
+    if len(rows_before):
+        rows_before = rows_before.drop_duplicates("image", keep="last", ignore_index=True)
+    index = pd.Index(rows_before.get("image", []))
+    for start in range(0, len(names), PART):
+        own = names[start : start + PART]
+        places = index.get_indexer(own)
+        yield start, own, rows_before.iloc[places[places >= 0]]
 
 
 def _make_room(path: Path, count: int) -> None:
-    """An array of ``count`` black pictures, or the one that an interrupted call left.
+    """An array of ``count`` black images, or the one that is there.
 
     Its room on the disk is taken at once.
     """
@@ -189,35 +189,37 @@ def _make_room(path: Path, count: int) -> None:
             return
     except (OSError, ValueError):
         pass
-    shutil.rmtree(path.parent / PARTS, ignore_errors=True)  # they told of another array
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape).flush()
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and no signal later on
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, not hours later
             with temporary.open("rb+") as file:
                 os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
 
 
-def _write_part(folder: Path, root: Path, part: Part) -> None:
-    """Read the rows of a part that are not up to date."""
-    start, names = part
-    path, array = _file(folder, start), folder / UNFINISHED
-    before = rows_before(path, "image", names)
-    pictures = np.array(np.load(array, mmap_mode="r")[start : start + len(names)])
-    found, fresh = [], not before
-    for row, name, old in zip(pictures, names, before or [{}] * len(names), strict=True):
+def _write_part(array: Path, root: Path, task: _Task) -> tuple[list[_Row], list[_Row]]:
+    """All rows of a part, and those of them that are new; writes their images.
+
+    A row that is known counts only if the array holds what it was written for, by its checksum:
+    neither a process that was killed nor a change of ``names`` can give an image another name.
+    """
+    start, names, known = task
+    rows_before = {row["image"]: row for row in known.to_dict("records")}
+    images = np.array(np.load(array, mmap_mode="r")[start : start + len(names)])
+    rows: list[_Row] = []
+    new_rows: list[_Row] = []
+    for image, name in zip(images, names, strict=True):
         fingerprint = fingerprint_inside(root, name)
-        known = {"image": name, "fingerprint": fingerprint, "code": code_version(__name__)}
-        same = old and not old["fault"] and known.items() <= old.items()
-        if same and old["crc32"] == zlib.crc32(row.tobytes()):
-            found.append(old)
-            continue
-        row[:], about = _picture(root, name)
-        found.append({**known, **about, "crc32": zlib.crc32(row.tobytes())})
-        fresh = True
-    if fresh:
-        path.unlink(missing_ok=True)  # while it is written, nothing vouches for the array
-        _put(array, start, pictures)
-        _write_index(path, pd.DataFrame(found))
+        now = {"image": name, "fingerprint": fingerprint, "code": code_version(__name__)}
+        row = rows_before.get(name, {"fault": "unknown"})
+        same = not row["fault"] and now.items() <= row.items()
+        if not same or row["crc32"] != zlib.crc32(image.tobytes()):
+            image[:], about = _picture(root, name)
+            row = {**now, **about, "crc32": zlib.crc32(image.tobytes())}
+            new_rows.append(row)
+        rows.append(row)
+    if new_rows:
+        _put(array, start, images)
+    return rows, new_rows
 
 
 def _put(path: Path, row: int, pictures: np.ndarray) -> None:
@@ -231,11 +233,6 @@ def _put(path: Path, row: int, pictures: np.ndarray) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, f"could not write {path}: {error.strerror}") from error
-
-
-def _write_index(path: Path, images: pd.DataFrame) -> None:
-    with atomic_path(path) as temporary:
-        images.to_parquet(temporary, index=False)
 
 
 def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
@@ -258,7 +255,3 @@ def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
 def _black(fault: str, error: str) -> tuple[np.ndarray, dict[str, Any]]:
     about = {"width": 0, "height": 0, "view": "", "sideways": False, "orientation": 1}
     return np.zeros(_SHAPE, np.uint8), {**about, "fault": fault, "error": error}
-
-
-def _file(folder: Path, start: int) -> Path:
-    return folder / PARTS / f"{start:08d}.parquet"

@@ -1,106 +1,65 @@
-"""One file over HTTP: continued after a cut connection, patient with a busy server, verified.
+"""Download one file, continued where a connection broke, and unpack archives.
 
-pooch compares checksums and gives the file its name; the transfer is ours, as pooch's own starts
-anew each time. pooch, requests, urllib3 and tqdm are imported where they are used.
+pooch compares checksums and moves the file to its place; its own downloaders start again from the
+first byte, so it gets one that asks for the rest. pooch, requests and tqdm are imported where they
+are used. Imports ``offclip.data.tables`` for a name.
 """
 
 import errno
-import json
-import re
 import shutil
+import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import zipfile
+import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from offclip import __version__
-from offclip.files import write_json
+from offclip.data.tables import UNFINISHED
 
 AGENT = f"offclip/{__version__} (+https://github.com/offclip/offclip)"
 CHUNK = 1 << 16
-"""Bytes read at once, which are lost when the server falls silent in between."""
-PROGRESS = 1 << 20
-"""A try that brings so many bytes is no failure, however it ends."""
-LONGEST_PLEA = 600.0
-"""Seconds that a server may ask us to wait; when it wants more, the user runs again later."""
-SIZE_LIMIT = 50_000_000_000
-"""Bytes taken at most where neither manifest nor server says how many there are."""
-_LATER = (408, 425, 429, 500, 502, 503, 504)
+"""Bytes read at once."""
+TIMEOUTS = (10.0, 60.0)
+"""Seconds to connect, and between two reads."""
+ATTEMPTS = 5
+"""Connections in a row that bring nothing before a download gives up."""
+ENDINGS = (".tar.gz", ".tgz", ".zip")
+"""Archives that :func:`unpack` takes."""
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long a transfer waits for a server.
-
-    Attributes:
-        tries: in a row that bring next to nothing before it gives up.
-        first_wait: seconds after the first of them; doubled after each.
-        longest_wait: seconds, for the doubling.
-        timeouts: seconds to connect, and between two reads.
-        sleep: takes seconds.
-    """
-
-    tries: int = 8
-    first_wait: float = 2.0
-    longest_wait: float = 120.0
-    timeouts: tuple[float, float] = (10.0, 60.0)
-    sleep: Callable[[float], None] = time.sleep
-
-
-class _Again(Exception):
-    """This try failed and another may not. ``reached``: the server answered."""
-
-    def __init__(self, why: str, *, wait: float = 0.0, reached: bool = True):
-        super().__init__(why)
-        self.wait, self.reached = wait, reached
-
-
-def download(
-    url: str,
-    target: str | Path,
-    *,
-    digest: str = "",
-    size: int = 0,
-    part: str | Path | None = None,
-    before: Callable[[], None] = lambda: None,
-    patience: Patience | None = None,
-) -> Path:
+def download(url: str, target: str | Path, *, digest: str = "", size: int = 0) -> Path:
     """Download ``url`` to ``target``, unless it is there and has this digest; return ``target``.
 
-    One connection at a time. What came is kept in ``part`` when a try, or the process, ends early,
-    and the next one asks for the rest, provided that the server shows the file to be the same
-    (ETag or Last-Modified), or a digest is known that will tell. ``target`` appears when it is
-    whole and verified; what has another digest is removed.
+    ``target`` appears when it is whole and verified. What came before a failure stays in
+    ``<target>.part``, and the next call asks for the rest.
 
     Args:
         url: http or https.
         target: of the file.
-        digest: "sha256:…" or "md5:…"; empty: not known, nothing is verified.
+        digest: "sha256:…" or "md5:…"; empty: not known, and nothing is verified.
         size: in bytes; 0: not known.
-        part: where to keep what came so far; default: beside ``target``, ``<name>.part``.
-        before: called when the file is not there yet, or damaged, before the server is asked.
-        patience: with the server.
 
     Raises:
-        ValueError: another digest.
+        ValueError: another digest; nothing is kept.
         ConnectionError: the server cannot be reached, refuses, offers a file of another size, or
-            failed again and again.
+            the connection broke again and again.
         OSError: the disk is full.
     """
     import pooch
 
     target = Path(target)
-    part = Path(part) if part else target.with_name(f"{target.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    transfer = _Transfer(part, size, bool(digest), before, patience or Patience())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
     pooch.get_logger().setLevel("WARNING")
     try:
         pooch.retrieve(
-            url, digest or None, fname=target.name, path=target.parent, downloader=transfer
+            url,
+            digest or None,
+            fname=target.name,
+            path=target.parent,
+            downloader=_ResumingDownloader(part, size),
         )
     except ValueError as error:
         raise ValueError(
@@ -122,179 +81,150 @@ def require_room(folder: Path, needed: int) -> None:
         )
 
 
+def unpack(archive: str | Path, folder: str | Path) -> Path:
+    """Unpack a .tgz, .tar.gz or .zip file into a new or empty folder; return the folder.
+
+    The folder appears when everything is in it. Nothing is written outside of it.
+
+    Raises:
+        ValueError: the archive is damaged, holds no file, or one that leads out of the folder.
+        OSError: the disk is full. Nothing is left behind in either case.
+    """
+    archive, folder = Path(archive), Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    require_room(folder.parent, archive.stat().st_size)
+    unfinished = folder.with_name(f"{folder.name}{UNFINISHED}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    is_zip = archive.suffix == ".zip"  # zipfile takes no filter, it checks names by itself
+    try:
+        shutil.unpack_archive(archive, unfinished, filter=None if is_zip else "data")
+        if not is_filled(unfinished):
+            raise shutil.ReadError("it holds no file")
+        unfinished.rename(folder)
+    except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{archive}: expected a whole archive of files for one folder, got a damaged or unsafe "
+            f"one ({error}); delete it and fetch it again"
+        ) from error
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {folder}: {error.strerror}; nothing was left behind. Free some "
+            "space, then run again",
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def is_filled(folder: Path) -> bool:
+    """Whether it is a folder that holds something."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
 @dataclass(frozen=True)
-class _Transfer:
-    """A downloader as pooch calls it."""
+class _ResumingDownloader:
+    """A downloader as pooch calls it; ``part`` keeps what came so far."""
 
     part: Path
     size: int
-    verified: bool
-    before: Callable[[], None]
-    patience: Patience
 
     def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
-        self.before()
-        had, failures, reached = 0, 0, False
-        while True:
-            had = max(had, _length(self.part))  # what came again after a new beginning counts once
-            try:
-                self._try(url)
-                break
-            except _Again as again:
-                reached = reached or again.reached
-                moved = _length(self.part) - had >= PROGRESS
-                failures = 0 if moved else failures + 1
-                if not reached or failures >= self.patience.tries:
-                    kept = ", what came is kept: run again to go on" if self.part.exists() else ""
-                    raise ConnectionError(f"{url}: {again}{kept}") from again
-                doubled = self.patience.first_wait * 2 ** max(failures - 1, 0)
-                self.patience.sleep(max(again.wait, min(doubled, self.patience.longest_wait)))
+        """Download, with a new connection for the rest whenever one breaks."""
+        import requests
+        import urllib3
+
+        size = f"{self.size / 1e9:.3f} GB" if self.size else "size not published"
+        print(f"fetching {url} ({size})", flush=True)
+        most, failures = self._bytes_so_far(), 0
+        with _session() as session:
+            while not self.size or self._bytes_so_far() != self.size:
+                try:
+                    self._receive_rest(session, url)
+                    break
+                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                    so_far = self._bytes_so_far()
+                    failures = 0 if so_far > most else failures + 1
+                    most = max(most, so_far)
+                    if not so_far or failures == ATTEMPTS:
+                        kept = f"; {so_far} bytes are kept: run again to continue" if so_far else ""
+                        raise ConnectionError(f"{url}: {_cause(error)}{kept}") from error
+                    time.sleep(2.0**failures)
         shutil.move(self.part, output_file)
-        self._known_at.unlink(missing_ok=True)
 
-    @property
-    def _known_at(self) -> Path:
-        return self.part.with_name(f"{self.part.name}.json")
+    def _bytes_so_far(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
-    def _known(self, url: str) -> dict[str, Any]:
-        """What is known of the file that the part belongs to; empty: it cannot be continued."""
-        try:
-            known = json.loads(self._known_at.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        complete = isinstance(known, dict) and {"url", "total", "etag", "modified"} <= known.keys()
-        if not complete or known["url"] != url:
-            return {}
-        return known if self.verified or _validator(known) else {}
+    def _receive_rest(self, session: Any, url: str) -> None:
+        """Append what the server sends to the part; begin again if it sends the whole file."""
+        from tqdm import tqdm
 
-    def _try(self, url: str) -> None:
-        """Get the file, or the rest of it."""
-        known = self._known(url)
-        start = _length(self.part) if known else 0
-        if start and start == known["total"]:
-            return
+        start = self._bytes_so_far()
         headers = {"User-Agent": AGENT, "Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-            if validator := _validator(known):
-                headers["If-Range"] = validator
-        with _asked(url, headers, self.patience.timeouts) as reply:
-            if reply.status_code == 206 and start:
-                self._require_same(reply, known, start)
-            elif reply.status_code == 200:
-                start, known = 0, self._begin(url, reply)
-            else:
-                self._refuse(url, reply)
-            self._receive(reply, start, known["total"])
+        headers |= {"Range": f"bytes={start}-"} if start else {}
+        with session.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as reply:
+            if reply.status_code == 416:  # the file is not as long as the part
+                self.part.unlink()
+                return self._receive_rest(session, url)
+            if not reply.ok:
+                raise ConnectionError(
+                    f"{url}: HTTP {reply.status_code} {reply.reason}; see how_to_get in the "
+                    "manifest"
+                )
+            start = start if reply.status_code == 206 else 0
+            total = self._checked_size(url, start, reply.headers.get("Content-Length"))
+            require_room(self.part.parent, total - start)
+            bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, disable=None)
+            with self.part.open("ab" if start else "wb") as file, bar:
+                # not decoded: some servers call the gzip of an archive a content encoding
+                for chunk in reply.raw.stream(CHUNK, decode_content=False):
+                    self._write(file, chunk)
+                    bar.update(len(chunk))
 
-    def _require_same(self, reply: Any, known: Mapping[str, Any], start: int) -> None:
-        """Begin anew unless this is the rest of the same file."""
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("Content-Range", ""))
-        total = str(known["total"] or "*")
-        same = all(known[key] == value for key, value in _marks(reply).items() if value)
-        if not found or int(found[1]) != start or found[2] not in (total, "*") or not same:
-            self.part.unlink(missing_ok=True)
-            raise _Again("the file has changed, or the server sent another part of it")
-
-    def _begin(self, url: str, reply: Any) -> dict[str, Any]:
-        """Forget what came before; note of which file the part will be."""
-        length = reply.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else self.size
+    def _checked_size(self, url: str, start: int, length: str | None) -> int:
+        """Bytes of the whole file, 0 where neither manifest nor server names them."""
+        if length is None:
+            return self.size
+        total = start + int(length)
         if self.size and total != self.size:
+            self.part.unlink(missing_ok=True)
             raise ConnectionError(
                 f"{url}: expected {self.size} bytes, the server offers {total}: the published file "
                 "has changed, or a page came in its place; see how_to_get in the manifest"
             )
-        self.part.unlink(missing_ok=True)
-        known = {"url": url, "total": total, **_marks(reply)}
-        write_json(self._known_at, known)
-        return known
+        return total
 
-    def _refuse(self, url: str, reply: Any) -> None:
-        status = f"HTTP {reply.status_code} {reply.reason}"
-        if reply.status_code == 416:
-            self.part.unlink(missing_ok=True)
-            raise _Again(f"{status}: the file has become shorter")
-        if reply.status_code not in _LATER:
-            raise ConnectionError(f"{url}: {status}; see how_to_get in the manifest")
-        wait = _plea(reply.headers.get("Retry-After", ""))
-        if wait > LONGEST_PLEA:
-            raise ConnectionError(f"{url}: {status}: asks to wait {wait:.0f} s; run again then")
-        raise _Again(status, wait=wait)
-
-    def _receive(self, reply: Any, start: int, total: int) -> None:
-        """Append what comes to the part."""
-        from tqdm import tqdm
-        from urllib3.exceptions import HTTPError
-
-        if total:
-            require_room(self.part.parent, total - start)
-        most = total or SIZE_LIMIT
-        bar = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, disable=None)
-        with bar, self.part.open("ab") as file:
-            try:
-                # not decoded: a server may call an archive's own gzip a content encoding
-                for chunk in reply.raw.stream(CHUNK, decode_content=False):
-                    file.write(chunk)
-                    bar.update(len(chunk))
-                    if file.tell() > most:
-                        break
-            except (HTTPError, ConnectionError, TimeoutError) as error:
-                raise _Again(_cut(file.tell(), total)) from error
-            except OSError as error:
-                raise OSError(
-                    error.errno,
-                    f"could not write {self.part}: {error.strerror}; what came is kept. Free some "
-                    "space, then run again",
-                ) from error
-        got = _length(self.part)
-        if got > most:
-            self.part.unlink()
-            raise ConnectionError(f"{reply.url}: expected {most} bytes, got more; not kept")
-        if got < total:
-            raise _Again(_cut(got, total))
+    def _write(self, file: Any, chunk: bytes) -> None:
+        try:
+            file.write(chunk)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"could not write {self.part}: {error.strerror}; what came is kept. Free some "
+                "space, then run again",
+            ) from error
 
 
-@contextmanager
-def _asked(url: str, headers: Mapping[str, str], timeouts: tuple[float, float]) -> Iterator[Any]:
+def _session() -> Any:
+    """A session that repeats requests which a busy server refuses, after the pause it names."""
     import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
 
-    try:
-        reply = requests.get(url, headers=headers, stream=True, timeout=timeouts)
-    except (requests.ConnectionError, requests.Timeout) as error:
-        cause = getattr(error.args[0] if error.args else error, "reason", error)
-        raise _Again(f"no answer ({cause})", reached=False) from error
-    except requests.RequestException as error:
-        raise ConnectionError(f"{url}: {error}") from error
-    with reply:
-        yield reply
-
-
-def _marks(reply: Any) -> dict[str, str]:
-    names = {"etag": "ETag", "modified": "Last-Modified"}
-    return {key: reply.headers.get(name, "") for key, name in names.items()}
-
-
-def _validator(known: Mapping[str, Any]) -> str:
-    """What If-Range may name: a strong ETag, or the date."""
-    etag = str(known.get("etag", ""))
-    return etag if etag and not etag.startswith("W/") else str(known.get("modified", ""))
+    retry = Retry(
+        ATTEMPTS,
+        connect=0,
+        redirect=False,
+        backoff_factor=1,
+        status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
 
 
-def _plea(header: str) -> float:
-    """Seconds that Retry-After asks for; 0 when it says nothing."""
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return 0.0
-    return max((until.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
-
-
-def _cut(got: int, total: int) -> str:
-    return f"the connection was cut after {got} of {total or '?'} bytes"
-
-
-def _length(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _cause(error: Exception) -> object:
+    """The reason inside the wrapping of requests and urllib3."""
+    return getattr(error.args[0] if error.args else None, "reason", None) or error

@@ -9,12 +9,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
-
-MEMBER_LIMIT = 2_000_000
-"""Largest size of one report's XML, in bytes; the real ones have at most about 20 kB."""
-ARCHIVE_LIMIT = 500_000_000
-"""Largest sum of sizes read from one archive, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +60,17 @@ class ReportSet:
 def read_reports(path: str | Path) -> ReportSet:
     """Read all reports of a .tgz archive or of a folder of XML files.
 
-    A file that is not well-formed, declares entities, is too large, has no id or repeats one is
-    listed in ``malformed`` with the reason.
+    A file that is not well-formed, declares entities, has no id or repeats one is listed in
+    ``malformed`` with the reason.
 
     Raises:
         ValueError: the path does not exist, is not an archive, is cut short, or holds no XML.
     """
     reports: dict[str, Report] = {}
     malformed: list[tuple[str, str]] = []
-    seen = 0
+    files = 0
     for name, content in xml_files(path):
-        seen += 1
-        if content is None:
-            malformed.append((name, f"larger than {MEMBER_LIMIT} bytes"))
-            continue
+        files += 1
         try:
             report = parse_report(content)
         except ValueError as error:
@@ -89,7 +80,7 @@ def read_reports(path: str | Path) -> ReportSet:
             malformed.append((name, f"repeats the id {report.study_id}"))
             continue
         reports[report.study_id] = report
-    if not seen:
+    if not files:
         raise ValueError(f"{path}: expected XML reports, got none; give the archive or its folder")
     ordered = sorted(reports.values(), key=lambda each: _number(each.study_id))
     return ReportSet(tuple(ordered), tuple(sorted(malformed)))
@@ -126,8 +117,8 @@ def parse_report(content: bytes) -> Report:
     return Report(study_id, sections, majors, tuple(images), automatics)
 
 
-def xml_files(path: str | Path) -> Iterator[tuple[str, bytes | None]]:
-    """Yield (file name, bytes) of every XML file; ``None`` for one above ``MEMBER_LIMIT``.
+def xml_files(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (file name, bytes) of every XML file of an archive or folder.
 
     Raises:
         ValueError: as ``read_reports``.
@@ -135,8 +126,7 @@ def xml_files(path: str | Path) -> Iterator[tuple[str, bytes | None]]:
     path = Path(path)
     if path.is_dir():
         for file in sorted(path.glob("**/*.xml")):
-            large = file.stat().st_size > MEMBER_LIMIT
-            yield file.name, None if large else file.read_bytes()
+            yield file.name, file.read_bytes()
         return
     if not path.is_file():
         raise ValueError(
@@ -155,30 +145,20 @@ def xml_files(path: str | Path) -> Iterator[tuple[str, bytes | None]]:
 def content_digest(path: str | Path) -> str:
     """Return sha256 over the sorted lines ``<xml name> <sha256 of its bytes>``, as hex.
 
-    Independent of how the files are packed; a file above ``MEMBER_LIMIT`` counts as empty.
+    Independent of how the files are packed.
     """
     lines = sorted(
-        f"{name} {hashlib.sha256(content).hexdigest() if content is not None else ''}\n"
-        for name, content in xml_files(path)
+        f"{name} {hashlib.sha256(content).hexdigest()}\n" for name, content in xml_files(path)
     )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _archive_members(path: Path) -> Iterator[tuple[str, bytes | None]]:
-    total = 0
+def _archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path, "r:*") as archive:
         for member in archive:
-            if not member.isfile() or not member.name.lower().endswith(".xml"):
-                continue
-            total += member.size
-            if total > ARCHIVE_LIMIT:
-                raise tarfile.ReadError(f"more than {ARCHIVE_LIMIT} bytes of XML")
-            name = PurePosixPath(member.name).name
-            if member.size > MEMBER_LIMIT:
-                yield name, None
-                continue
-            stream: IO[bytes] | None = archive.extractfile(member)
-            yield name, stream.read(MEMBER_LIMIT + 1) if stream else b""
+            file = archive.extractfile(member) if member.name.lower().endswith(".xml") else None
+            if file is not None:
+                yield PurePosixPath(member.name).name, file.read()
         while archive.fileobj is not None and archive.fileobj.read(1 << 20):
             pass  # to the end, where gzip keeps its checksum
 

@@ -7,10 +7,10 @@ Dask is imported where it is used.
 
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -47,14 +47,11 @@ def spread(jobs: int | None = None, scheduler: str = "") -> Iterator[Spread]:
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs: expected at least 1, got {jobs}")
     jobs = jobs or cores()
-    if scheduler:
-        with _connected(scheduler) as client:
-            yield _on(client)
-    elif jobs == 1:
+    if jobs == 1 and not scheduler:
         yield map
-    else:
-        with _local(jobs) as client:
-            yield _on(client)
+        return
+    with _client(jobs, scheduler) as client:
+        yield partial(_map, client)
 
 
 def cores() -> int:
@@ -62,73 +59,56 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
-def _local(jobs: int) -> "Iterator[Client]":
-    """Processes of one thread each on this machine; nothing listens beyond it."""
+def _client(jobs: int, scheduler: str) -> "Client":
+    """A client of a running scheduler, or of local processes of one thread each."""
     import logging
 
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    with _no_interrupt():
-        cluster = LocalCluster(
+    if not scheduler:
+        client = Client(
             n_workers=jobs,
             threads_per_worker=1,
-            host="127.0.0.1",
+            host="127.0.0.1",  # nothing listens beyond this machine
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
-    with cluster, Client(cluster) as client:
-        yield client
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Processes that are started here do not hear Ctrl-C; the one that started them ends them."""
-    if threading.current_thread() is not threading.main_thread():  # only that one may set signals
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        client.run(_ignore_interrupts)  # Ctrl-C is for the process that started them
+        return client
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _connected(address: str) -> "Iterator[Client]":
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS)
+        client = Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise ConnectionError(
-            f"scheduler: expected the address of a running Dask scheduler, got {address!r} "
-            f"({error}); start one with `dask scheduler`, and workers with `dask worker {address}`"
+            f"scheduler: expected the address of a running Dask scheduler, got {scheduler!r} "
+            f"({error}); start one with `dask scheduler`, and workers with `dask worker "
+            f"{scheduler}`"
         ) from error
-    with client:
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            raise ConnectionError(
-                f"scheduler: {address} has no worker; start some with `dask worker {address}`"
-            )
-        yield client
+    if not client.nthreads():
+        client.close()
+        raise ConnectionError(
+            f"scheduler: {scheduler} has no worker; start some with `dask worker {scheduler}`"
+        )
+    return client
 
 
-def _on(client: "Client") -> Spread:
-    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        threads = sum(client.nthreads().values())
-        waiting: deque[Future] = deque()
-        try:
-            for item in items:
-                waiting.append(client.submit(function, item, pure=False))
-                if len(waiting) >= AHEAD * max(threads, 1):
-                    yield _result(client, waiting.popleft())
-            while waiting:
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _map(client: "Client", function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Results in the order of the items, few tasks ahead of them."""
+    ahead = AHEAD * sum(client.nthreads().values())
+    waiting: deque[Future] = deque()
+    try:
+        for item in items:
+            waiting.append(client.submit(function, item, pure=False))
+            if len(waiting) >= ahead:
                 yield _result(client, waiting.popleft())
-        finally:
-            for future in waiting:
-                future.cancel()
-
-    return run
+        while waiting:
+            yield _result(client, waiting.popleft())
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def _result(client: "Client", future: "Future") -> Any:

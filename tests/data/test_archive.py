@@ -20,9 +20,10 @@ from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
 from offclip.data.spread import spread
 from offclip.folders import WORK
+from offclip.rehearsal import rehearse
 from offclip.squares import published_square
 from offclip.study import material_of
-from offclip.text import report_prompts
+from offclip.text import RulePrompter
 
 NORMAL = "FINDINGS: The lungs are clear. No pleural effusion or pneumothorax.\n"
 ABNORMAL = "FINDINGS: There is a large pleural effusion.\n\nIMPRESSION: No pneumothorax.\n"
@@ -180,40 +181,76 @@ def is_worker(process):
     return "spawn_main" in " ".join(process.cmdline())
 
 
-def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
+def test_images_that_were_finished_are_not_read_again(root, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "PART", 8)
-    monkeypatch.setattr(texts, "PART", 16)
     curate_archive("mimic_cxr", root, tmp_path / "whole")
     out = tmp_path / "out"
 
-    def stopped_in(module):
-        def run(function, items):
-            stops = function.func.__module__ == module.__name__
-            yield from map(function, islice(items, 5 if stops else None))
-            if stops:
-                raise KeyboardInterrupt
+    def stopped(function, tasks):
+        reads_images = function.func.__module__ == cache.__name__
+        yield from map(function, islice(tasks, 5 if reads_images else None))
+        if reads_images:
+            raise KeyboardInterrupt
 
-        return run
-
-    for module, finished in ((texts, "texts/*.parquet"), (cache, "parts/*.parquet")):
-        with pytest.raises(KeyboardInterrupt):
-            curate_archive("mimic_cxr", root, out, spread=stopped_in(module))
-        assert len(list((out / WORK).glob(finished))) >= 5
+    with pytest.raises(KeyboardInterrupt):
+        curate_archive("mimic_cxr", root, out, spread=stopped)
     assert not (out / "records.parquet").exists()
     with pytest.raises(ValueError, match="got unfinished curated records of mimic_cxr"):
         material_of(out, tmp_path / "runs")
     read = []
     monkeypatch.setattr(cache, "read_grey", lambda path: read.append(path) or read_grey(path))
-    monkeypatch.setattr(
-        texts, "report_prompts", lambda *given: read.append(given) or report_prompts(*given)
-    )
     curate_archive("mimic_cxr", root, out)
-    assert len(read) == 120 - 5 * 8  # pictures of the parts that were left; no report
+    assert len(read) == 120 - 5 * 8
     assert contents(out) == contents(tmp_path / "whole")
     read.clear()
     curate_archive("mimic_cxr", root, out)
-    assert len(read) == 120  # reports, whose parts are not kept; no picture
-    assert contents(out) == contents(tmp_path / "whole")
+    assert read == [] and contents(out) == contents(tmp_path / "whole")
+
+
+class Model:
+    """In place of a language model: the rules, which count sentences and may break down."""
+
+    def __init__(self, model="m1", breaks_after=None):
+        self.model, self.breaks_after, self.sentences = model, breaks_after, 0
+
+    def __call__(self, sentence):
+        if self.sentences == self.breaks_after:
+            raise ConnectionError("no answer")
+        self.sentences += 1
+        return RulePrompter()(sentence)
+
+
+def test_prompts_of_a_language_model_are_kept(root, tmp_path):
+    out, by_rules = tmp_path / "out", curate_archive("mimic_cxr", root, tmp_path / "rules").records
+    with pytest.raises(ConnectionError):
+        curate_archive("mimic_cxr", root, out, prompter=Model(breaks_after=61))
+    kept = out / WORK / "texts.jsonl"
+    assert kept.read_text().count("\n") == 30  # of two sentences each
+    with kept.open("a") as file:
+        file.write('{"report": "')  # killed while it wrote a line
+    model = Model()
+    made = curate_archive("mimic_cxr", root, out, prompter=model)
+    assert model.sentences == 2 * 90 and made.records.equals(by_rules)
+    report_of(root, 88000010).write_text(ABNORMAL + "No edema.\n")
+    report_of(root, 88000011).unlink()
+    model = Model()
+    again = curate_archive("mimic_cxr", root, out, prompter=model).records.set_index("study_id")
+    assert model.sentences == 3 and len(again) == 119
+    assert again["prompts"]["88000010"][-1] == "there is no edema"
+    lines = [json.loads(line) for line in (out / "texts.jsonl").read_text().splitlines()]
+    assert len({line["report"] for line in lines}) == 120 and len(lines) == 121
+    for other in (None, Model("m2")):
+        with pytest.raises(ValueError, match="prompter 'Model m1', now "):
+            curate_archive("mimic_cxr", root, out, prompter=other)
+    model = Model("m2")
+    curate_archive("mimic_cxr", root, out, prompter=model, force=True)
+    assert model.sentences == 2 * 119 + 1
+
+
+def test_a_prompter_needs_report_files(tmp_path):
+    copy = rehearse("vindr_cxr", tmp_path / "vindr", studies=20, size=32)
+    with pytest.raises(ValueError, match="prompter: expected none for vindr_cxr"):
+        curate_archive("vindr_cxr", copy, tmp_path / "out", prompter=RulePrompter())
 
 
 def test_repaired_reports_and_another_folder_of_reports_are_read(root, tmp_path):

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offclip.data.archive import curate_archive, scaled_boxes
+from offclip.data.archive import curate_archive
 from offclip.data.cache import ImageCache, write_cache
 from offclip.data.manifests import load_manifest
 from offclip.data.pictures import boxes_in_square, read_grey
 from offclip.data.readers import READERS
+from offclip.data.record_parts import scaled_boxes
 from offclip.rehearsal import MARKER
 from offclip.squares import published_square
 from tests.data.turned import BOX, CORNERS, bright, stored

@@ -2,7 +2,6 @@
 
 import pytest
 
-from offclip.data import openi
 from offclip.data.openi import content_digest, parse_report, read_reports
 from tests.data.synthetic import pack, report_xml, reports
 
@@ -41,16 +40,6 @@ def test_malformed_reports_are_counted_and_named(tmp_path):
     assert "unsafe" in reasons["bomb.xml"]
     assert "repeats" in reasons["twice.xml"]
     assert found.counts == {"files": 9, "read": 4, "malformed": 5, "empty": 1}
-
-
-def test_a_large_member_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(openi, "MEMBER_LIMIT", 1000)
-    large = report_xml(9, findings="x" * 2000)
-    found = read_reports(pack(tmp_path / "r.tgz", reports(2) | {"large.xml": large}))
-    assert found.malformed == (("large.xml", "larger than 1000 bytes"),)
-    monkeypatch.setattr(openi, "ARCHIVE_LIMIT", 1000)
-    with pytest.raises(ValueError, match="more than 1000 bytes"):
-        read_reports(tmp_path / "r.tgz")
 
 
 @pytest.mark.parametrize("size", [0, 10, 200, -20])

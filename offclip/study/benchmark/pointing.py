@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.data.archive import scaled_boxes
 from offclip.data.pictures import boxes_in_square, image_facts
+from offclip.data.record_parts import scaled_boxes
 from offclip.evaluation import point
 from offclip.files import atomic_path
 from offclip.keys import code_version, config_hash, fingerprint_inside
