@@ -90,10 +90,11 @@ def tree_fingerprint(path: str | Path, *, only: Callable[[str], bool] | None = N
 def code_version(module: str) -> str:
     """Version of the code of a module and of all modules of the package that it imports.
 
-    Twelve hexadecimal digits of their syntax trees. Docstrings, comments and layout do not count:
-    they change no result. What is imported by those modules counts as well, and what is imported
-    in the body of a function. Where a source was edited after this process began, it may run the
-    code of before: the version is then this process's alone, and nothing is kept for others.
+    Twelve hexadecimal digits of their syntax trees, and of the word lists next to them
+    (``data/*.txt``). Docstrings, comments and layout of code do not count: they change no result.
+    What is imported by those modules counts as well, and what is imported in the body of a
+    function. Where a source was edited after this process began, it may run the code of before:
+    the version is then this process's alone, and nothing is kept for others.
 
     Args:
         module: full name, such as ``offclip.study.run``.
@@ -116,6 +117,8 @@ def code_version(module: str) -> str:
         waiting += _imports(tree)
         _drop_docstrings(tree)
         found[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        for words in path.parent.glob("data/*.txt"):
+            found[words.name] = hashlib.sha256(words.read_bytes()).hexdigest()
     return config_hash(found)
 
 

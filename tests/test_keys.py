@@ -101,6 +101,7 @@ def test_a_version_follows_imports_and_ignores_comments(tmp_path, monkeypatch):
     ]  # fmt: skip
     os.utime(package / "text" / "prompts.py", (0, 0))
     assert changed("text/prompts.py", "\nimport", "\nONE = 1\nimport") == [True, False, True]
+    assert changed("text/data/finding_nouns.txt", " mass ", " ") == [True, False, True]
 
 
 def test_only_modules_of_the_package_have_a_version():

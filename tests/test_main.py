@@ -78,7 +78,7 @@ def test_export_then_predict_with_the_model(world, capsys, tmp_path):
     assert capsys.readouterr().out == by_run
     (folder / "config.json").write_text("{}")
     assert main(["predict", "--model", str(folder), *asked]) == 1
-    assert "expected the settings of ModelConfig" in capsys.readouterr().err
+    assert "expected a model_type of offclip, carzero" in capsys.readouterr().err
     assert main(["predict", "--model", str(tmp_path / "none"), *asked]) == 1
     assert "expected a saved model" in capsys.readouterr().err
 

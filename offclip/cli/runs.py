@@ -180,7 +180,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     """Model, and how it takes a grey image."""
-    from offclip.models import load_model, load_published
+    from offclip.models import load
     from offclip.squares import published_square
     from offclip.study import CachedMaterial
     from offclip.study import load_model as load_run
@@ -189,10 +189,10 @@ def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     if options.checkpoint and options.model:
         raise ValueError("--checkpoint, --model: expected one of them, got both")
     if options.checkpoint:
-        published = load_published(options.checkpoint, options.tokenizer)
+        published = load(options.checkpoint, tokenizer=options.tokenizer)
         return published, resize_for(published)
     if options.model:
-        exported = load_model(options.model)
+        exported = load(options.model)
         return exported, resize_for(exported)
     found, material = finished(options)
     model = load_run(found)

@@ -12,8 +12,7 @@ from offclip.models.published import (
     read_tokenizer,
 )
 from offclip.models.saved import (
-    load_model,
-    load_saved,
+    load,
     load_tokenizer,
     load_weights,
     save_model,
@@ -34,10 +33,9 @@ __all__ = [
     "PublishedImageTower",
     "TextBackbone",
     "VisionBackbone",
+    "load",
     "load_image_tower",
-    "load_model",
     "load_published",
-    "load_saved",
     "load_tokenizer",
     "load_weights",
     "published_preprocess",

@@ -1,6 +1,7 @@
 """The image-text model: two towers and a head."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
@@ -18,12 +19,14 @@ class PairModel(nn.Module):
     """Scores every image of a batch with every text of a batch: two towers and a head.
 
     Attributes:
+        model_type: names the architecture in ``config.json``, see :func:`offclip.models.load`.
         config: its sizes, if they are settings of a study.
         picture_size: side in pixels of the square grey pictures that :meth:`prepare` takes.
         margin: pixels that it cuts off at each side.
         tokenizer: see :meth:`use_tokenizer`.
     """
 
+    model_type: ClassVar[str]
     image_tower: nn.Module
     text_tower: nn.Module
     head: CosineHead | CrossAttentionHead
@@ -159,6 +162,7 @@ class PairModel(nn.Module):
 class ImageTextModel(PairModel):
     """The small model that the book trains."""
 
+    model_type = "offclip"
     image_tower: ImageTower
 
     def __init__(self, config: ModelConfig, vocabulary: int):

@@ -11,13 +11,13 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from offclip.files import atomic_path, write_json, write_text
 from offclip.folders import Mark, read_mark, replaced, settled
-from offclip.models.config import ModelConfig
+from offclip.models.config import ModelConfig, PublishedConfig
 from offclip.models.model import ImageTextModel, PairModel
-from offclip.models.published import PublishedCARZero
+from offclip.models.published import PublishedCARZero, load_published, read_tokenizer
 
 TOKENIZER_FILES = tuple(
     f"tokenizer/{name}"
@@ -105,48 +105,74 @@ def save_model(
     with replaced(folder, mark, force=force) as work:
         save_tokenizer(work, model)
         save_weights(work / "model.safetensors", model)
-        write_json(work / "config.json", dataclasses.asdict(model.config))
+        sizes = dataclasses.asdict(model.config)
+        write_json(work / "config.json", {"model_type": model.model_type, **sizes})
         if card:
             write_text(work / "README.md", card)
     return Path(folder)
 
 
-def load_saved(folder: str | Path) -> PairModel:
-    """Read a small model that :func:`save_model` wrote, or a published one from its folder.
+def load(
+    source: str | Path, *, tokenizer: PreTrainedTokenizerBase | str | Path | None = None
+) -> PairModel:
+    """Load a model of any supported origin; it is in eval mode.
+
+    Args:
+        source: the folder of a run or of a saved model, told by ``model_type`` in its
+            ``config.json``, or a checkpoint file of CARZero or OFF-CLIP (:func:`load_published`).
+        tokenizer: in place of the model's own: a tokenizer, its directory or ``vocab.txt``.
 
     Raises:
-        ValueError: it is neither.
+        FileNotFoundError: nothing is there.
+        ValueError: it is no model, or one of its parts is missing or damaged.
     """
-    path = settled(folder) / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{folder}: expected a saved model, found no config.json")
-    if '"fusion_feedforward"' in path.read_text(encoding="utf-8"):
-        published: PairModel = PublishedCARZero.from_pretrained(str(folder), local_files_only=True)
-        return published.eval()
-    return load_model(folder)
-
-
-def load_model(folder: str | Path) -> ImageTextModel:
-    """Read what :func:`save_model` wrote; the model has its tokenizer and is in eval mode.
-
-    Raises:
-        ValueError: nothing is there, or one of the parts is not of such a model.
-    """
-    folder = settled(folder)
-    if not (folder / "config.json").is_file() or not (folder / "tokenizer").is_dir():
-        raise ValueError(
-            f"{folder}: expected a saved model (config.json, model.safetensors, tokenizer/); "
-            "make one with python -m offclip export"
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: expected a saved model, a run or a checkpoint, got nothing there"
         )
+    if path.is_file():
+        return load_published(path, tokenizer)
+    folder = settled(path)
+    model_type, sizes = _settings(folder / "config.json")
+    own = load_tokenizer(folder) if (folder / "tokenizer").is_dir() else None
+    chosen = own if tokenizer is None else read_tokenizer(tokenizer)
     try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        widths = tuple(settings.pop("image_widths"))
-        config = ModelConfig(image_widths=widths, **settings)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        model = _new_model(model_type, sizes, own or chosen)
+    except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{folder / 'config.json'}: expected the settings of ModelConfig, got something else "
-            f"({error}); export the model again"
+            f"{folder / 'config.json'}: expected sizes and tokenizer of model_type {model_type}, "
+            f"got something else ({error}); export the model again"
         ) from error
-    model = ImageTextModel.with_tokenizer(config, load_tokenizer(folder))
-    load_weights(folder / "model.safetensors", model)
+    weights = folder / "model.safetensors"
+    load_weights(weights if weights.is_file() else folder / "best.safetensors", model)
+    if chosen is not None:
+        model.use_tokenizer(chosen)
     return model.eval()
+
+
+def _settings(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return type and sizes of a model from the ``config.json`` of a saved model or a run."""
+    types = (ImageTextModel.model_type, PublishedCARZero.model_type)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        model_type = content.pop("model_type")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        model_type = None
+    if model_type not in types:
+        raise ValueError(
+            f"{path}: expected a model_type of {', '.join(types)}, got {model_type!r}; give the "
+            "folder of a finished run or of a saved model (python -m offclip export)"
+        )
+    return model_type, content.get("model", content)
+
+
+def _new_model(
+    model_type: str, sizes: dict[str, Any], tokenizer: PreTrainedTokenizerBase | None
+) -> PairModel:
+    if model_type == PublishedCARZero.model_type:
+        return PublishedCARZero(PublishedConfig(**sizes))
+    if tokenizer is None:
+        raise KeyError("tokenizer/")  # its length is a size of this model
+    config = ModelConfig(**{**sizes, "image_widths": tuple(sizes["image_widths"])})
+    return ImageTextModel(config, len(tokenizer))

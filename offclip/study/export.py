@@ -42,7 +42,7 @@ def best_run(runs: Sequence[Run]) -> Run:
 def export(run: Run, material: Material, folder: str | Path, *, force: bool = False) -> Path:
     """Write the run's best weights, configuration, tokenizer and a model card; return the folder.
 
-    ``offclip.models.load_model`` reads it. The card's numbers are measured here, on test.
+    ``offclip.models.load`` reads it. The card's numbers are measured here, on test.
 
     Args:
         run: finished.

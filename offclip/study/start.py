@@ -16,8 +16,7 @@ from offclip.models import (
     PairModel,
     PublishedCARZero,
     PublishedConfig,
-    load_published,
-    load_saved,
+    load,
     load_tokenizer,
     read_tokenizer,
     train_tokenizer,
@@ -69,9 +68,7 @@ def build_model(
 
 def _initial(config: RunConfig) -> PairModel:
     path = Path(config.init)
-    model: PairModel = (load_saved if path.is_dir() else load_published)(path)
-    if config.tokenizer:
-        model.use_tokenizer(read_tokenizer(config.tokenizer))
+    model = load(path, tokenizer=config.tokenizer or None)
     asked, found = asdict(config.model), asdict(model.config)
     if isinstance(config.model, PublishedConfig):
         asked["vocabulary"] = asked["vocabulary"] or found.get("vocabulary")

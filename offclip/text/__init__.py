@@ -3,7 +3,6 @@
 from offclip.text.classifier import FitOptions, NgramClassifier, SentenceClassifier, load_classifier
 from offclip.text.destination import TextPermission
 from offclip.text.filtering import FilterPolicy, filter_prompts
-from offclip.text.llm import LocalLLMPrompter, PromptingFailed, Usage
 from offclip.text.prompts import Prompter, RulePrompter, report_prompts
 from offclip.text.report import ReportReading, SentenceReading, read_report
 from offclip.text.sections import image_text, split_sections
@@ -12,16 +11,13 @@ from offclip.text.sentences import split_sentences
 __all__ = [
     "FilterPolicy",
     "FitOptions",
-    "LocalLLMPrompter",
     "NgramClassifier",
     "Prompter",
-    "PromptingFailed",
     "ReportReading",
     "RulePrompter",
     "SentenceClassifier",
     "SentenceReading",
     "TextPermission",
-    "Usage",
     "filter_prompts",
     "image_text",
     "load_classifier",

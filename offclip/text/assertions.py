@@ -3,12 +3,13 @@
 The idea is NegEx's (Chapman et al., J. Biomed. Inform. 34, 2001): a trigger denies the words after
 it ("no", "free of") or before it ("is not seen", "has resolved"), up to the end of its clause.
 Some phrases look like triggers and deny nothing ("no change in", "cannot be excluded", "not
-without"). Imports this package's word lists.
+without"). Imports the patterns and the word lists of this package.
 """
 
 import re
 
-from offclip.text._lexicon import OTHERWISE, not_after, singular
+from offclip.text._patterns import OTHERWISE, not_after
+from offclip.text.vocabulary import singular
 
 IS, NO = "is:", "no:"
 

@@ -52,17 +52,15 @@ class Destination:
     """A server that the access rule admits.
 
     Attributes:
-        scheme: "http" or "https".
-        host, port, path: of the endpoint.
-        addresses: what to connect to: this machine's own addresses, found once so that a later
-            answer of the name service changes nothing, or the host's name for a server elsewhere.
+        url: of its chat completions. A name of this machine is replaced by the address that was
+            checked, so that a later answer of the name service changes nothing.
+        host: host and port as in the endpoint.
+        name: host alone, which a certificate has to state.
     """
 
-    scheme: str
+    url: str
     host: str
-    port: int
-    path: str
-    addresses: tuple[str, ...]
+    name: str
 
 
 def destination(endpoint: str, access: str, permission: TextPermission | None) -> Destination:
@@ -70,7 +68,7 @@ def destination(endpoint: str, access: str, permission: TextPermission | None) -
 
     A host is this machine when every address of it is a loopback address (127.0.0.0/8 or ::1).
     A host elsewhere needs https, and for registration and credentialed data a permission that
-    names it. Only the name service is asked here. No text is sent.
+    names it. No text is sent here.
 
     Args:
         endpoint: base address such as "http://127.0.0.1:8080/v1".
@@ -85,57 +83,49 @@ def destination(endpoint: str, access: str, permission: TextPermission | None) -
             f"access: expected one of {OPEN_ACCESS + RESTRICTED_ACCESS}, got {access!r}; "
             "take it from the dataset's manifest"
         )
-    parts, port = _parts(endpoint)
-    host = (parts.hostname or "").rstrip(".")
-    path = parts.path.rstrip("/")
-    signed = permission.hosts if permission is not None else ()
-    admitted = access in OPEN_ACCESS or host in signed
-    addresses = _addresses(host, port)
-    here = bool(addresses) and all(_is_loopback(address) for address in addresses)
-    if here:
-        return Destination(parts.scheme, host, port, path, addresses)
-    if not admitted:
+    parts = _parts(endpoint)
+    name = (parts.hostname or "").rstrip(".")
+    path = f"{parts.path.rstrip('/')}/chat/completions"
+    addresses = _addresses(name)
+    if addresses and all(ipaddress.ip_address(each).is_loopback for each in addresses):
+        address = min(addresses, key=lambda each: ":" in each)  # local servers listen on IPv4
+        here = f"[{address}]" if ":" in address else address
+        port = "" if parts.port is None else f":{parts.port}"
+        return Destination(f"{parts.scheme}://{here}{port}{path}", parts.netloc, name)
+    signed = permission is not None and name in permission.hosts
+    if access in RESTRICTED_ACCESS and not signed:
         raise ValueError(
-            f"endpoint: expected a server on this machine for {access} data, got host {host!r}"
+            f"endpoint: expected a server on this machine for {access} data, got host {name!r}"
             f"{'' if addresses else ', which has no address'}. Nothing was sent. Use 127.0.0.1, "
             "or hand in a TextPermission for this host if your data-use agreement allows it"
         )
     if parts.scheme != "https":
         raise ValueError(
-            f"endpoint: expected https for a host that is not this machine, got http to {host!r}. "
+            f"endpoint: expected https for a host that is not this machine, got http to {name!r}. "
             "Nothing was sent. Use https, or a server on 127.0.0.1"
         )
-    return Destination(parts.scheme, host, port, path, (host,))
+    return Destination(f"{parts.scheme}://{parts.netloc}{path}", parts.netloc, name)
 
 
-def _parts(endpoint: str) -> tuple[SplitResult, int]:
-    """Return the endpoint's parts and its port; ``ValueError`` unless it is a plain address."""
-    expected = "expected an address such as 'http://127.0.0.1:8080/v1'"
+def _parts(endpoint: str) -> SplitResult:
+    """Return the parts of an endpoint; one with a user, a query or a fragment is refused."""
     try:
         parts = urlsplit(endpoint)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    except ValueError as error:
-        raise ValueError(f"endpoint: {expected}, got {error}; correct it") from None
-    if "@" in parts.netloc or parts.query or parts.fragment:
+        plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        plain = False
+    if not plain or not re.fullmatch(r"[!-~]+", endpoint) or re.search(r"[@?#]", endpoint):
         raise ValueError(
-            f"endpoint: {expected}, got one with user, query or fragment; "
-            "leave these out and give a key as api_key"
+            "endpoint: expected an address such as 'http://127.0.0.1:8080/v1', got another form; "
+            "give scheme, host, port and path in ASCII, and a key as api_key"
         )
-    if not port or not parts.hostname or not re.fullmatch(r"[!-~]+", endpoint):
-        raise ValueError(f"endpoint: {expected}, got {endpoint!r}; name scheme and host in ASCII")
-    return parts, port
+    return parts
 
 
-def _addresses(host: str, port: int) -> tuple[str, ...]:
+def _addresses(host: str) -> tuple[str, ...]:
     """Return the addresses of a host, none when the name service knows none."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ()
-    return tuple(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-def _is_loopback(address: str) -> bool:
-    parsed = ipaddress.ip_address(address)
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_loopback
+    return tuple(str(entry[4][0]) for entry in entries)

@@ -2,14 +2,23 @@
 
 The paper has a large language model rewrite each report; credentialed text must not leave the
 machine, so the default here is a set of rules that is deterministic and needs no model. Its output
-has the form of the evaluation prompts ("there is pleural effusion"). Imports only the lexicon.
+has the form of the evaluation prompts ("there is pleural effusion"). Imports only the patterns.
 """
 
 import re
 from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
-from offclip.text import _lexicon as lexicon
+from offclip.text import _patterns as patterns
+from offclip.text._phrases import (
+    BLANK,
+    has_finding,
+    has_meaning,
+    is_anatomy,
+    last_noun,
+    stands_alone,
+    to_prompt,
+)
 from offclip.text.assertions import (
     DENIED_BEFORE,
     DENIED_NORMAL,
@@ -19,8 +28,8 @@ from offclip.text.assertions import (
     fragments,
 )
 from offclip.text.sentences import split_sentences
+from offclip.text.vocabulary import ADJECTIVES, ANATOMY_NOUNS, NAMED_FINDINGS
 
-_BLANK = "xxxx"
 _BRACKETS = re.compile(r"\(([^)]*)\)?")
 _REMAINS = re.compile(r"\bremains?\b")
 _SLASH = re.compile(r"\s*/\s*")
@@ -34,10 +43,6 @@ _FINDING_LIST = re.compile(
     r"(\s*(?:,\s*(?:and|or|nor|with)\b|,|\band\b|\bor\b|\bnor\b|\bwith\b)\s*)"
 )
 _LIST = re.compile(r"\s*(?:,\s*(?:and|or|nor)\b|,|\band\b|\bor\b|\bnor\b)\s*")
-_ARTICLES = frozenset(("the", "a", "an", "some", "any", "this", "these", "that", "its", _BLANK))
-_STATES_ALONE = frozenset(
-    ("normal", "intact", "clear", "midline", "enlarged", "possible", "probable")
-)
 _SIZE_TAIL = re.compile(
     r"^(?P<adjective>(?:\w+ly )?(?:normal|enlarged|prominent|clear|intact|small|large))"
     r" (?:in|for|of) (?P<tail>[a-z ,]+)$"
@@ -74,12 +79,12 @@ class RulePrompter:
     def __call__(self, sentence: str) -> list[str]:
         """Return the prompts of one sentence, without repeats, in order of appearance."""
         text = _normalise(sentence)
-        advice = lexicon.NOT_ABOUT_THE_IMAGE.search(text)
-        if advice and not lexicon.ADVICE_APART.search(text):
+        advice = patterns.NOT_ABOUT_THE_IMAGE.search(text)
+        if advice and not patterns.ADVICE_APART.search(text):
             return [_mark(prompt, "possible") for prompt in _named(sentence)]
         found: list[str] = []
-        for part in lexicon.ADVICE_APART.split(text) if advice else [text]:
-            if lexicon.NOT_ABOUT_THE_IMAGE.search(part):
+        for part in patterns.ADVICE_APART.split(text) if advice else [text]:
+            if patterns.NOT_ABOUT_THE_IMAGE.search(part):
                 found += [_mark(prompt, "possible") for prompt in _named(part)]
             else:
                 found += _prompts(part)
@@ -105,7 +110,7 @@ def report_prompts(text: str, prompter: Prompter) -> tuple[list[str], list[str],
 
 def _normalise(sentence: str) -> str:
     """Lower case; one form for blanks, slashes, hyphens and "remains"; no brackets or sizes."""
-    text = sentence.lower().replace("x-xxxx", "x ray").replace("___", _BLANK)
+    text = sentence.lower().replace("x-xxxx", "x ray").replace("___", BLANK)
     text = text.replace("(s)", "s").replace("'s", "").replace("'", "")
     text = _BRACKETS.sub(_in_brackets, text)
     text = _MEASURE.sub(" ", text)
@@ -124,37 +129,37 @@ def _normalise(sentence: str) -> str:
 
 def _in_brackets(match: re.Match[str]) -> str:
     """Return a finding in brackets as a clause of its own; leave out anything else."""
-    return f"; {match[1]};" if _has_finding(match[1]) else " "
+    return f"; {match[1]};" if has_finding(match[1]) else " "
 
 
 def _statements(clause: str) -> Iterable[str]:
     """Return the prompts of one clause: negated, hedged, predicated or plain."""
     clause = clause.strip(" ,")
     missing = DENIED_BEFORE.search(clause)
-    if missing and missing.start() and not lexicon.HEDGE.search(clause):
+    if missing and missing.start() and not patterns.HEDGE.search(clause):
         denied, further = clause[: missing.start()], clause[missing.end() :]
         return [*_negatives(denied), *(_statements(further) if further[:1] == "," else [])]
-    bare = lexicon.LEAD_IN.sub("", clause)
+    bare = patterns.LEAD_IN.sub("", clause)
     for text in (clause, bare):
-        if negation := lexicon.NEGATION_START.match(text):
+        if negation := patterns.NEGATION_START.match(text):
             return _negatives(text[negation.end() :])
-    hedge = lexicon.HEDGE.search(clause)
+    hedge = patterns.HEDGE.search(clause)
     if hedge:
         return _hedged(clause, hedge)
-    copula = lexicon.COPULA.search(bare)
+    copula = patterns.COPULA.search(bare)
     if copula:
         return _predicated(bare[: copula.start()], bare[copula.end() :])
     loose = _LOOSE_PREDICATE.match(bare)
-    if loose and _last(loose["what"]) in lexicon.ANATOMY_NOUNS:
+    if loose and last_noun(loose["what"]) in ANATOMY_NOUNS:
         return _predicated(loose["what"], loose["predicate"])
     return _positives(bare)
 
 
 def _prompts(text: str) -> Iterable[str]:
     """Return the prompts of a sentence about the image, or of a part of one."""
-    text = lexicon.NO_CHANGE.sub("", text)
-    text = lexicon.WITHIN_NORMAL.sub("normal", lexicon.COMPARISON.sub(" ", text))
-    clauses = (" ".join(clause.split()) for clause in lexicon.CLAUSE.split(text))
+    text = patterns.NO_CHANGE.sub("", text)
+    text = patterns.WITHIN_NORMAL.sub("normal", patterns.COMPARISON.sub(" ", text))
+    clauses = (" ".join(clause.split()) for clause in patterns.CLAUSE.split(text))
     return [prompt for clause in clauses if clause for prompt in _statements(clause)]
 
 
@@ -165,9 +170,9 @@ def _named(sentence: str) -> list[str]:
         words: list[str] = []
         for word in fragment:
             plain = word.removeprefix(IS)
-            if plain in lexicon.FINDING_NOUNS - lexicon.VAGUE:
+            if plain in NAMED_FINDINGS:
                 prompts.append(" ".join(["there is", *words, plain]))
-            words = [*words, plain] if plain in lexicon.ADJECTIVES else []
+            words = [*words, plain] if plain in ADJECTIVES else []
     return list(dict.fromkeys(prompts))
 
 
@@ -178,7 +183,7 @@ def _hedged(clause: str, hedge: re.Match[str]) -> Iterable[str]:
     if re.fullmatch(r".*\b(?:is|are|appears?)", before) or (not after and before):
         plain = _statements(f"{before} {after}".strip())
         return [_mark(prompt, mark) for prompt in plain]
-    further = lexicon.HEDGE.search(after)
+    further = patterns.HEDGE.search(after)
     tail = list(_hedged(after, further)) if further else list(_positives(after))
     head = list(_statements(before)) if before.strip() else []
     return [*head, *(_mark(prompt, mark) for prompt in tail)]
@@ -194,25 +199,25 @@ def _mark(prompt: str, mark: str) -> str:
 
 def _predicated(subject: str, predicate: str) -> Iterable[str]:
     """Return prompts of "<subject> is <predicate>": the adjective before the noun where it fits."""
-    if negation := lexicon.NEGATION_START.match(predicate):
+    if negation := patterns.NEGATION_START.match(predicate):
         return _negatives(predicate[negation.end() :])
     if seen := _SEEN.match(predicate):
         return _positives(f"{subject} {predicate[seen.end() :]}")
     first, *others = re.split(r",\s*|\s+and (?=(?:the )?\w+ \w* ?(?:is|are)\b)", predicate)
-    if others and not lexicon.COPULA.search(others[0]):
+    if others and not patterns.COPULA.search(others[0]):
         first, others = predicate.replace(",", " and "), []
-    subjects = [item for item in _subjects(subject) if _meaning(item)]
+    subjects = [item for item in _subjects(subject) if has_meaning(item)]
     first = first.removesuffix(" bilaterally")
     if sized := _SIZE_TAIL.match(first):
         first = sized["adjective"]
-        if "size" in sized["tail"].split() and not lexicon.PREPOSITION.search(subject):
-            subjects = [item if _last(item) == "size" else f"{item} size" for item in subjects]
-    in_front = len(first.split()) <= 4 and not lexicon.PREPOSITION.search(f"{first} {subject}")
+        if "size" in sized["tail"].split() and not patterns.PREPOSITION.search(subject):
+            subjects = [item if last_noun(item) == "size" else f"{item} size" for item in subjects]
+    in_front = len(first.split()) <= 4 and not patterns.PREPOSITION.search(f"{first} {subject}")
     order = "{0} {1}" if in_front else "{1} {0}"
     prompts = [
         prompt
         for item in subjects
-        if (prompt := _phrase(order.format(first, item), needs=first if in_front else item))
+        if (prompt := to_prompt(order.format(first, item), needs=first if in_front else item))
     ]
     return [*prompts, *(found for other in others for found in _statements(other))]
 
@@ -224,10 +229,10 @@ def _subjects(subject: str) -> list[str]:
     """
     parts = [part for part in _LIST.split(subject) if part]
     if len(parts) == 1:
-        return [subject.removesuffix(f" {_BLANK}")]
-    hidden = [part for part in parts if part.split()[-1] == _BLANK]
+        return [subject.removesuffix(f" {BLANK}")]
+    hidden = [part for part in parts if part.split()[-1] == BLANK]
     named = [part for part in parts if part not in hidden]
-    if named and all(_last(part) in lexicon.ANATOMY_NOUNS for part in named):
+    if named and all(last_noun(part) in ANATOMY_NOUNS for part in named):
         return named
     return [subject] if not hidden else named
 
@@ -236,85 +241,32 @@ def _positives(phrase: str) -> list[str]:
     """Return a prompt for each finding of a list, or one for a phrase that is not a list."""
     parts = [""]
     for piece in _FINDING_LIST.split(phrase):
-        if _FINDING_LIST.fullmatch(f" {piece} ") and piece.strip() and not _states(piece):
+        if _FINDING_LIST.fullmatch(f" {piece} ") and piece.strip() and not stands_alone(piece):
             parts.append(piece)
-        elif len(parts) > 1 and not (_states(parts[-2]) and _states(piece)):
+        elif len(parts) > 1 and not (stands_alone(parts[-2]) and stands_alone(piece)):
             parts[-2:] = [f"{parts[-2]}{parts[-1]}{piece}"]
         else:
             parts[-1] = piece
-    return [prompt for part in parts if (prompt := _phrase(part))]
+    return [prompt for part in parts if (prompt := to_prompt(part))]
 
 
 def _negatives(phrase: str) -> list[str]:
     """Return "there is no ..." for each part; an adjective alone borrows the last part's noun."""
-    cut = lexicon.PURPOSE.sub("", f"{phrase} ").strip()
+    cut = patterns.PURPOSE.sub("", f"{phrase} ").strip()
     parts = [part for part in _LIST.split(cut) if part]
     prompts: list[str] = []
     for index, part in enumerate(parts):
-        if lexicon.COPULA.search(part) or lexicon.HEDGE.search(part):
+        if patterns.COPULA.search(part) or patterns.HEDGE.search(part):
             prompts.extend(_statements(part))
             continue
         words = part.split()
-        if words[-1] == _BLANK:
+        if words[-1] == BLANK:
             continue
-        if words[-1] in lexicon.ADJECTIVES and index < len(parts) - 1:
+        if words[-1] in ADJECTIVES and index < len(parts) - 1:
             part = f"{part} {parts[-1].split()[-1]}"
-        bare = lexicon.NEGATION_START.sub("", part)
-        if index and not _has_finding(bare) and _is_anatomy(bare):
+        bare = patterns.NEGATION_START.sub("", part)
+        if index and not has_finding(bare) and is_anatomy(bare):
             continue
-        if prompt := _phrase(bare, negated=True):
+        if prompt := to_prompt(bare, negated=True):
             prompts.append(prompt)
     return prompts
-
-
-def _phrase(text: str, *, negated: bool = False, needs: str = "") -> str:
-    """Clean a phrase and put "there is" or "there is no" before it; empty if nothing is left.
-
-    ``needs`` is the part that carries the meaning: without a word of it, there is no statement.
-    """
-    previous = ""
-    while previous != text:
-        previous = text
-        text = lexicon.TRAILING.sub("", lexicon.LEAD_IN.sub("", text.strip(" ,:")))
-    words = [w for w in lexicon.tokens(text) if w not in _ARTICLES]
-    words = [lexicon.singular(word) for word in words]
-    telling = {w for w in words if not w.isdigit()} - lexicon.HOLLOW - _STATES_ALONE
-    if not _meaning(needs or text) or not telling:
-        return ""
-    if not negated and not needs and _is_anatomy(" ".join(words)):
-        return ""
-    return " ".join(["there is", *(["no"] if negated else []), *words])
-
-
-def _meaning(phrase: str) -> bool:
-    return bool(set(lexicon.tokens(phrase)) - _ARTICLES - (lexicon.HOLLOW - {"size", "contour"}))
-
-
-def _last(phrase: str) -> str:
-    return lexicon.singular(phrase.split()[-1]) if phrase.split() else ""
-
-
-def _has_finding(phrase: str) -> bool:
-    return any(lexicon.singular(word) in lexicon.FINDING_NOUNS for word in phrase.split())
-
-
-def _states(phrase: str) -> bool:
-    """Whether a part of a list says something by itself."""
-    stating = (
-        "normal ",
-        "clear ",
-        "large ",
-        "enlarged ",
-        "tortuous ",
-        "elevated ",
-        "hyperinflated ",
-    )
-    return _has_finding(phrase) or phrase.startswith(stating)
-
-
-def _is_anatomy(phrase: str) -> bool:
-    """Whether the phrase only names a place ("heart and mediastinum"), stating nothing of it."""
-    telling = {"calcified", "patchy", "displaced", "acute", "active", "large"}
-    places = lexicon.ANATOMY_NOUNS | (lexicon.ADJECTIVES - telling) | lexicon.HOLLOW | _ARTICLES
-    words = {lexicon.singular(word) for word in lexicon.tokens(phrase)}
-    return not (words & lexicon.FINDING_NOUNS - lexicon.ANATOMY_NOUNS) and words <= places

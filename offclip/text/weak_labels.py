@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from offclip.text.assertions import IS, NO, fragments
 from offclip.text.vocabulary import (
     ASIDE_WORDS,
-    FILLERS,
+    FILLER_WORDS,
     FINDING_WORDS,
     NORMAL_WORDS,
     PLACE_WORDS,
@@ -42,7 +42,7 @@ def rule_label(fragment: Sequence[str]) -> int:
 
 def only_a_place(fragment: Sequence[str]) -> bool:
     """Whether a fragment only names parts of the body, as in a heading or in a list."""
-    return {word.removeprefix(IS) for word in fragment} <= PLACE_WORDS | FILLERS
+    return {word.removeprefix(IS) for word in fragment} <= PLACE_WORDS | FILLER_WORDS
 
 
 def dictionary() -> tuple[list[list[str]], Bool[np.ndarray, " words"]]:

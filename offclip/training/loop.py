@@ -211,7 +211,7 @@ def write_config(folder: Path, model: PairModel, config: TrainConfig) -> None:
     dump = json.loads(json.dumps(dump))
     path = folder / "config.json"
     if not path.exists():
-        write_json(path, dump)
+        write_json(path, {"model_type": model.model_type, **dump})
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     changed = [

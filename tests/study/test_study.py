@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from offclip.data.batches import PhantomImages, StudyBatches
 from offclip.evaluation import config_hash, read_evidence, write_evidence
 from offclip.folders import foreign, read_mark
+from offclip.models import load
 from offclip.study import (
     Material,
     best_run,
@@ -42,6 +44,9 @@ def test_a_finished_run_is_kept_and_can_be_loaded(material, tmp_path):
     assert again.about == done.about and weights.stat().st_mtime_ns == written
     model = load_model(done)
     assert model.config == done.config.model and "effusion" in model.tokenizer.get_vocab()
+    same = load(done.folder)
+    assert same.config == model.config and same.tokenizer.get_vocab() == model.tokenizer.get_vocab()
+    assert all(torch.equal(w, same.state_dict()[name]) for name, w in model.state_dict().items())
     assert list(done.scores("test").index) == list(
         material.records.query("split == 'test'").study_id
     )

@@ -8,19 +8,15 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-def answer(prompts, **choice):
-    """A well-formed answer as bytes; ``choice`` replaces keys of its one choice."""
-    message = {"role": "assistant", "content": json.dumps({"prompts": prompts})}
-    return completion({"index": 0, "message": message, "finish_reason": "stop", **choice})
+def answer(prompts):
+    """A well-formed answer as bytes."""
+    return says(json.dumps({"prompts": prompts}))
 
 
-def completion(*choices):
-    return json.dumps({"object": "chat.completion", "choices": choices}).encode()
-
-
-def says(content):
+def says(content, finish_reason="stop"):
     """An answer whose text is ``content``."""
-    return completion({"message": {"content": content}, "finish_reason": "stop"})
+    choice = {"message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
+    return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
 
 
 class Server:
@@ -35,8 +31,8 @@ class Server:
         self.release = threading.Event()
 
     @property
-    def sentences(self):
-        return [json.loads(body)["messages"][-1]["content"] for _, _, body in self.requests]
+    def chats(self):
+        return [json.loads(body)["messages"] for _, _, body in self.requests]
 
     @property
     def endpoint(self):
@@ -100,17 +96,10 @@ def serving(certificate=None):
         thread.join()
 
 
-def adds_up(usage):
-    c = usage.counts()
-    assert c["sentences"] == sum(c[k] for k in ("blank", "cached", "refused", "answered", "failed"))
-    assert c["asked"] == c["answered"] + c["failed"] + c["retried"]
-    return c
-
-
-def everything_said(error):
+def everything_in(error):
     """The message, the printed traceback, and all that hangs on the chain of causes."""
-    said = ["".join(traceback.format_exception(error))]
+    parts = ["".join(traceback.format_exception(error))]
     while error is not None:
-        said += [repr(error), repr(error.args), repr(vars(error))]
+        parts += [repr(error), repr(error.args), repr(vars(error))]
         error = error.__cause__ or error.__context__
-    return "\n".join(said)
+    return "\n".join(parts)

@@ -1,8 +1,8 @@
-"""A running chat server, and prompters that ask it."""
+"""A running chat server, and prompters that use it."""
 
 import pytest
 
-from offclip.text import LocalLLMPrompter
+from offclip.text.llm import LocalLLMPrompter
 from tests.text.chat_server import serving
 
 

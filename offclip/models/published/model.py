@@ -1,6 +1,7 @@
 """The published architecture: ViT-B/16, BERT-base and four layers of cross-attention."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import (
     ViTModel,
 )
 
+from offclip.files import write_json
 from offclip.models.config import PublishedConfig
 from offclip.models.heads import CrossAttentionHead
 from offclip.models.model import PairModel
@@ -73,6 +75,7 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
         tokenizer: of the text side; needed before texts are.
     """
 
+    model_type = "carzero"
     image_tower: PublishedImageTower
     text_tower: PublishedTextTower
     head: CrossAttentionHead
@@ -124,6 +127,8 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         super()._save_pretrained(save_directory)
+        sizes = {"model_type": self.model_type, **asdict(self.config)}
+        write_json(save_directory / "config.json", sizes)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(save_directory / TOKENIZER)
 

@@ -80,7 +80,7 @@ def test_the_whole_name_of_a_model_is_recorded(option, source, name, tmp_path):
         (["vindr"], "expected the folder of your copy"),
         (["vindr", "--root", "x"], "did you mean 'vindr_cxr'"),
         (["vindr_cxr", "--root", "x", "--views", "best"], "views: expected one of mean, max"),
-        (["vindr_cxr", "--root", "x", "--checkpoint", "no.pt"], "no.pt: expected a checkpoint"),
+        (["vindr_cxr", "--root", "x", "--checkpoint", "no.pt"], "no.pt: expected a saved model"),
         (["vindr_cxr", "--root", "x", "--model", "none"], "expected a saved model"),
         (["vindr_cxr", "--root", "x", "--model", "a", "--checkpoint", "b"], "got both"),
         (["--root", "x"], "name the published set too"),

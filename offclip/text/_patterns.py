@@ -1,13 +1,9 @@
-"""Word lists and patterns of the rule-based prompter: what a radiologist's sentence is made of.
+"""Patterns of the rule-based prompter: what a radiologist's sentence is made of.
 
-Data, and the functions that make or read it; imports nothing of the package.
+Imports nothing of the package.
 """
 
 import re
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 def not_after(words: str) -> str:
@@ -124,83 +120,7 @@ WITHIN_NORMAL = re.compile(
     r"\b(?:(?:within|in) (?:the )?normal (?:limits?|range)|wnl|unremarkable|(?:not|no longer) "
     r"(?:significantly )?(?:enlarged|abnormal))\b"
 )
-ADVERB = r"(?:\w+ly|normal|well|not|upper|within|otherwise|somewhat|quite)"
 PREPOSITION = re.compile(
     r"\b(?:in|of|at|on|over|with|within|from|to|near|by|along|for|through|above|below|"
     r"projecting|overlying|involving|throughout|about|adjacent|into|between|under)\b"
 )
-ADJECTIVES = _words(
-    "acute active bony osseous pleural pulmonary cardiac cardiopulmonary mediastinal hilar "
-    "focal large small significant suspicious parenchymal airspace alveolar interstitial lobar "
-    "venous confluent soft skeletal thoracic cardiomediastinal definite vascular aortic "
-    "displaced chronic mild moderate severe right left bilateral upper lower calcified patchy "
-    "lung tissue bone"
-)
-IRREGULAR = {
-    "pneumothoraces": "pneumothorax",
-    "masses": "mass",
-    "opacities": "opacity",
-    "densities": "density",
-    "abnormalities": "abnormality",
-    "deformities": "deformity",
-    "bodies": "body",
-    "processes": "process",
-    "apices": "apex",
-    "metastases": "metastasis",
-    "silhouettes": "silhouette",
-    "lungs": "lung",
-    "hila": "hilum",
-    "bones": "bone",
-    "atelectases": "atelectasis",
-    "bases": "base",
-    "extremities": "extremity",
-    "arteries": "artery",
-}
-_PLURALS = _words(
-    "effusions nodules infiltrates granulomas ribs fractures consolidations findings diseases "
-    "structures contours markings volumes calcifications nodes catheters changes lesions leads "
-    "clips wires diaphragms hemidiaphragms osteophytes opacifications silhouettes vessels spaces "
-    "lobes tissues airways angles fields margins thickenings zones scars shadows tubes lines "
-    "stents devices areas cavities dislocations pneumonias hernias "
-    "joints spines edges borders sutures implants calcs hyperinflations scarrings "
-    "aneurysms regions sternums clavicles shoulders"
-)
-FINDING_NOUNS = _words(
-    "effusion opacity nodule mass infiltrate granuloma fracture consolidation disease change "
-    "lesion density calcification atelectasis edema pneumothorax pneumonia scarring scar "
-    "thickening cardiomegaly emphysema scoliosis kyphosis hernia fibrosis congestion osteophyte "
-    "deformity pacemaker catheter tube line clip wire stent tortuosity ectasia hyperinflation "
-    "hyperexpansion hypoinflation spondylosis degeneration elevation eventration blunting "
-    "crowding prominence enlargement copd granulomatous device port sternotomy volume marking "
-    "lordosis levoscoliosis dextroscoliosis atherosclerosis failure adenopathy lymphadenopathy "
-    "picc lead cabg infection aspiration abnormality finding process injury"
-)
-# Finding nouns that name no finding by themselves.
-VAGUE = _words(
-    "disease change process finding abnormality volume marking device line failure injury"
-)
-HOLLOW = _words(
-    "size contour appearance there is are be been has have in of on at and or with for to from "
-    "otherwise also as by well visualized visible both limit status post mild moderate other "
-    "specifically however these this it they not seen noted again exam study film image view "
-    "portion grossly views pa ap frontal lateral films limited evaluation technique regarding "
-    "radiograph x ray"
-)
-ANATOMY_NOUNS = _words(
-    "heart size mediastinum lung contour silhouette vascularity vasculature hilum aorta trachea "
-    "diaphragm hemidiaphragm structure spine rib bone thorax space tissue chest pleura "
-    "vessel airway angle apex margin marking volume field configuration abdomen sternum "
-    "clavicle shoulder elbow forearm ankle knee neck"
-)
-
-
-def singular(word: str) -> str:
-    """Return the singular of a known noun, else the word itself ("effusions" -> "effusion")."""
-    if word in IRREGULAR:
-        return IRREGULAR[word]
-    return word[:-1] if word in _PLURALS and word.endswith("s") else word
-
-
-def tokens(phrase: str) -> list[str]:
-    """Split a phrase into words: letters, digits and apostrophes only."""
-    return re.findall(r"[a-z0-9]+", phrase)
