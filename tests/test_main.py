@@ -112,7 +112,7 @@ def test_predict_reads_folders_writes_a_table_and_names_what_it_refused(world, c
     both = ["--checkpoint", "x.pt", "--model", "y"]
     assert main([*command, *both]) == 1 and "expected one of them" in capsys.readouterr().err
     assert main([*command, "--checkpoint", str(tmp_path / "x.pt")]) == 1
-    assert "x.pt: expected a checkpoint" in capsys.readouterr().err
+    assert "x.pt: expected a saved model" in capsys.readouterr().err
 
 
 def test_study_writes_records(world, tmp_path):
