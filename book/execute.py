@@ -3,8 +3,8 @@
 A finished notebook is not run again while its sources, its parameters, the files and folders that
 these name, the package, the evidence records, the data manifests and the pinned requirements stay
 as they were (a stamp next to it has the fingerprint).
-Notebooks that read restricted records are kept in ``runs/private/notebooks``; the book shows their
-source without outputs.
+All of them run in ``runs/private/notebooks``. Those that read restricted records stay there, and
+the book shows their source without outputs; the others are moved into the book when finished.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ import nbformat
 import papermill
 
 from book.privacy import PRIVATE, reads_restricted, withheld
-from offclip.disclosure.provenance import parameters_of
 from offclip.files import write_json, write_text
 from offclip.folders import read_mark
 from offclip.keys import tree_fingerprint
+from offclip.privacy.notebooks import parameters_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -80,7 +80,7 @@ def execute_all(
             print(f"{label}: unchanged, kept ({seconds:.0f} s when it ran)", flush=True)
         else:
             start = time.monotonic()
-            running = place / f".{name}.running.ipynb"
+            running = private / f".{name}.running.ipynb"
             _stamp(place, name).unlink(missing_ok=True)
             for path in made:
                 path.unlink(missing_ok=True)

@@ -14,9 +14,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from offclip.data.curation_folder import INVENTED
-from offclip.disclosure import find_faults, local_copy
-from offclip.disclosure.local import RECORDS, holds_restricted
-from offclip.disclosure.provenance import parameters_of, read_folders, restricted_datasets
+from offclip.privacy import find_leaks, local_copy
+from offclip.privacy.local import RECORDS, holds_restricted
+from offclip.privacy.notebooks import parameters_of, read_folders, restricted_datasets
 
 ROOT = Path(__file__).resolve().parents[1]
 PRIVATE = Path("runs") / "private" / "notebooks"
@@ -30,7 +30,7 @@ stay on the machine that ran it, in `runs/private/notebooks`.
 def privacy_faults(
     paths: Iterable[Path], executed: Iterable[Path] = (), *, root: Path = ROOT
 ) -> list[str]:
-    """What ``paths`` show that they must not; what was found is not repeated.
+    """What ``paths`` show that they must not, one line each; the text itself is not repeated.
 
     Args:
         paths: files and folders that are to be published.
@@ -41,11 +41,9 @@ def privacy_faults(
         FileNotFoundError: a path is not there, or no records where ``OFFCLIP_RECORDS`` says.
         ValueError: records are damaged.
     """
-    folders = record_folders([*executed, root / PRIVATE], root)
-    if not folders:
-        return []
-    copy = local_copy(folders, without=INVENTED)
-    return [str(fault) for fault in find_faults(paths, copy).faults]
+    copy = local_copy(record_folders([*executed, root / PRIVATE], root), without=INVENTED)
+    _, findings = find_leaks(paths, copy)
+    return [str(finding) for finding in findings]
 
 
 def record_folders(executed: Iterable[Path], root: Path = ROOT) -> list[Path]:
@@ -53,9 +51,9 @@ def record_folders(executed: Iterable[Path], root: Path = ROOT) -> list[Path]:
     named = [Path(each) for each in os.environ.get("OFFCLIP_RECORDS", "").split(os.pathsep) if each]
     runs = [root / "runs"] if any((root / "runs").rglob(RECORDS)) else []
     notebooks = [path for folder in executed for path in sorted(folder.glob("*.ipynb"))]
-    read = [folder for path in notebooks for folder in notebook_folders(path)]
-    found = [*named, *runs, *(folder for folder in read if (folder / RECORDS).exists())]
-    return list(dict.fromkeys(folder.resolve() for folder in found))
+    inputs = [folder for path in notebooks for folder in notebook_folders(path)]
+    folders = [*named, *runs, *(folder for folder in inputs if (folder / RECORDS).exists())]
+    return list(dict.fromkeys(folder.resolve() for folder in folders))
 
 
 def notebook_folders(notebook: Path) -> list[Path]:

@@ -29,7 +29,7 @@ ALLOWED = {
     "models": {"scores", "squares"},
     "data": {"text", "phantom", "squares"},
     "rehearsal": {"data", "phantom"},
-    "disclosure": {"data", "text", "squares"},
+    "privacy": {"data", "text"},
     "training": {"scores", "losses", "models", "data", "text", "phantom"},
     "evaluation": {"scores", "squares", "losses", "models", "data", "text", "phantom", "training"},
     "study": set("scores squares losses models data text phantom training evaluation".split()),

@@ -9,9 +9,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from book.execute import NOTEBOOKS, WRITTEN, NotebookFailed, execute_all
 from book.notebook_sources import CHECKED, clean, faults, refresh
 from book.parameters import load_parameters
-from offclip.disclosure.provenance import parameters_of
 from offclip.files import write_text
 from offclip.folders import Mark, replaced
+from offclip.privacy.notebooks import parameters_of
 
 PARAMETERS = "epochs: int = 2  # passes\nseeds: list[int] = [0]  # model seeds"
 CHECK = "from offclip.parameters import check_parameters\ncheck_parameters(globals())"

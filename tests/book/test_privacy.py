@@ -1,6 +1,5 @@
-"""Nobody's data leaves: neither with the sources, nor with the notebooks that read it."""
+"""Restricted records stay private: in the sources, and in the notebooks that read them."""
 
-import json
 import shutil
 import subprocess
 
@@ -11,10 +10,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from book.execute import execute_all
 from book.privacy import PRIVATE, ROOT, privacy_faults, reads_restricted, record_folders
 from offclip.data.records import write_records
-from offclip.disclosure import find_faults, local_copy
 from offclip.files import write_text
-from tests.disclosure.made import PATIENTS, SENTENCES, private_copy, records, scores
-from tests.disclosure.test_pictures import embedded
+from offclip.privacy import find_leaks, local_copy
+from tests.privacy.made import PATIENTS, SENTENCES, private_copy, records
 
 
 def sources():
@@ -26,27 +24,22 @@ def sources():
 
 
 def test_sources_show_nothing_and_each_planted_kind_is_found(tmp_path):
-    copy = tmp_path / "copy"
+    copy, planted = tmp_path / "copy", tmp_path / "planted"
     copy.mkdir()
-    planted = {
+    files = {
         "text.md": SENTENCES[2],
         "id.html": PATIENTS[2],
-        "picture.html": embedded("page.html"),
-        "scores.csv": scores().to_csv(index=False),
-        "classifier.json": json.dumps({"format": "f", "bias": 0, "weights": {"a": 1}}),
-        "n1.json": json.dumps([{"dataset": "mimic_cxr", "metric": "m", "n": 1, "detail": "mean"}]),
-        "cache.npy": "\x93NUMPY",
+        "scores.csv": "dataset,study_id,nodule\nvindr_cxr,x,0.5",
+        "n1.json": '[{"dataset": "mimic_cxr", "metric": "m", "n": 1, "detail": "mean"}]',
+        "cache.npy": "\0",
     }
-    for name, content in planted.items():
-        write_text(tmp_path / "planted" / name, content)
-    scores().to_parquet(tmp_path / "planted" / "scores.parquet")
-    faults = find_faults(
-        [*sources(), tmp_path / "planted"], local_copy([private_copy(copy)])
-    ).faults
-    found = {fault.file for fault in faults}
-    assert found == {f"planted/{name}" for name in [*planted, "scores.parquet"]}, faults
+    for name, content in files.items():
+        write_text(planted / name, content)
+    count, findings = find_leaks([*sources(), planted], local_copy([private_copy(copy)]))
+    assert count > 300 and len(findings) == len(files), findings
+    assert {finding.file for finding in findings} == {str(planted / name) for name in files}
     secrets = [*SENTENCES, *PATIENTS]
-    assert not any(secret in str(fault) for fault in faults for secret in secrets)
+    assert not any(secret in str(finding) for finding in findings for secret in secrets)
 
 
 def test_sources_show_nothing_of_the_copies_at_hand():
@@ -87,14 +80,22 @@ def test_notebooks_of_restricted_records_stay_out_of_the_book(tmp_path, capsys):
     assert not any(cell.get("outputs") for cell in shown.cells)
     assert privacy_faults([out], [out], root=tmp_path) == []
     write_text(out / "leak.md", SENTENCES[0])
-    fault = "notebooks/leak.md: 1 passages of restricted reports"
+    fault = f"{out}/leak.md: line 1: passage of a restricted report"
     assert privacy_faults([out], [out], root=tmp_path) == [fault]
+    (out / "leak.md").unlink()
+    shutil.copy(private / "a.ipynb", out)
+    (fault,) = privacy_faults([out], [out], root=tmp_path)
+    assert fault == f"{out}/a.ipynb: cell 3: output of a notebook on restricted records"
 
 
 def test_a_notebook_that_makes_its_records_is_moved_afterwards(tmp_path):
     write_records(records(), tmp_path / "elsewhere.parquet")
     (tmp_path / "made").mkdir()
-    make = "import shutil\nshutil.copy('../elsewhere.parquet', data + '/records.parquet');"
+    make = (
+        "import shutil\nfrom pathlib import Path\n"
+        "assert not [*Path('../book').rglob('*')], 'nothing is in the book while it runs'\n"
+        "shutil.copy('../elsewhere.parquet', data + '/records.parquet')"
+    )
     notebook, out = toy(tmp_path, "../made", make), tmp_path / "book" / "notebooks"
     execute_all([notebook], {}, out=out, root=tmp_path)
     assert (tmp_path / PRIVATE / "a.ipynb").exists()
@@ -121,6 +122,8 @@ def test_what_counts_as_restricted(tmp_path, monkeypatch):
     shutil.copytree(tmp_path / "c", tmp_path / "runs" / "c")
     write_text(tmp_path / "page.md", SENTENCES[0])
     assert privacy_faults([tmp_path / "page.md"], root=tmp_path) == []
+    write_text(tmp_path / "cache.npy", "\0")  # needs no copy to compare with
+    assert len(privacy_faults([tmp_path / "cache.npy"], root=tmp_path / "new")) == 1
     (tmp_path / "c" / "REHEARSAL.txt").unlink()
     monkeypatch.setenv("OFFCLIP_RECORDS", str(tmp_path / "c"))
     assert len(privacy_faults([tmp_path / "page.md"], root=tmp_path)) == 1

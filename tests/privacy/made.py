@@ -1,14 +1,10 @@
-"""A local copy with invented reports, rendered pictures and invented scores."""
+"""A local copy with invented reports."""
 
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from offclip.data.records import write_records
-from offclip.files import write_json
-from offclip.phantom import render_many
 
 COUNT = 12
 PLACES = (
@@ -36,8 +32,8 @@ def records(access="credentialed", dataset="mimic_cxr", count=COUNT):
     return pd.DataFrame(
         {
             "dataset": dataset,
-            "study_id": [STUDIES[n] for n in rows],
-            "patient_id": [PATIENTS[n] for n in rows],
+            "study_id": STUDIES[:count],
+            "patient_id": PATIENTS[:count],
             "split": "test",
             "image": [f"files/p10/p{PATIENTS[n]}/s{STUDIES[n]}/{IMAGES[n]}.jpg" for n in rows],
             "view": "PA",
@@ -58,30 +54,11 @@ def _split(text):
     return [f"{part.strip(' .')}." for part in text.split(". ")]
 
 
-@cache
-def pictures():
-    """Rendered chests; those behind the first ``COUNT`` are nobody's record."""
-    drawn = render_many([()] * (COUNT + 4), list(range(COUNT + 4)), size=256)
-    return np.stack([each.image for each in drawn])
-
-
-def scores():
-    """Scores of every study by prompt."""
-    values = np.random.default_rng(5).random((COUNT, 3))
-    return pd.DataFrame(values, index=STUDIES, columns=["nodule", "edema", "there is no finding"])
-
-
 def private_copy(folder: Path, access="credentialed") -> Path:
-    """All files that a curation and a run leave."""
+    """The records of a curation, and what it left out of them."""
     write_records(records(access), folder / "records.parquet")
-    np.save(folder / "pictures.npy", pictures()[:COUNT])
     left_out = {"study_id": [LEFT_OUT], "image": [f"files/p10/p/s{LEFT_OUT}/x.jpg"]}
     pd.DataFrame({**left_out, "reason": "no_report", "error": ""}).to_parquet(
         folder / "left_out.parquet"
     )
-    weights = {"nodule": 1.5, "pacer in": -0.25}
-    write_json(folder / "classifier.json", {"format": "f", "bias": 0.5, "weights": weights})
-    run = folder / "run"
-    run.mkdir()
-    scores().to_parquet(run / "scores_test.parquet")
     return folder

@@ -2,8 +2,8 @@
 
 import pytest
 
-from offclip.disclosure import find_faults, local_copy
-from tests.disclosure.made import private_copy
+from offclip.privacy import find_leaks, local_copy
+from tests.privacy.made import private_copy
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +13,8 @@ def copy(tmp_path_factory):
 
 
 @pytest.fixture
-def found(copy, tmp_path):
-    """Faults of a tree of files: name to content, text or bytes."""
+def leaks(copy, tmp_path):
+    """Findings in a tree of files, as lines; given by name and content, text or bytes."""
 
     def check(files, against=copy, **options):
         tree = tmp_path / "site"
@@ -22,6 +22,8 @@ def found(copy, tmp_path):
             path = tree / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return [str(fault) for fault in find_faults([tree], against, **options).faults]
+        count, findings = find_leaks([tree], against, **options)
+        assert count == len(files)
+        return [str(finding).removeprefix(f"{tree}/") for finding in findings]
 
     return check
