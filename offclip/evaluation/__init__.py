@@ -1,10 +1,8 @@
 """Evaluation: zero-shot scores, metrics with intervals, grounding, evidence records."""
 
 from offclip.evaluation.evidence import (
-    Record,
     check_record,
-    commit_of_code,
-    device_name,
+    evidence_table,
     read_evidence,
     write_evidence,
 )
@@ -25,6 +23,7 @@ from offclip.evaluation.protocol import (
     questions,
     validation_metrics,
 )
+from offclip.evaluation.records import Record, RunInfo, commit_of_code, device_name
 from offclip.evaluation.zero_shot import class_scores, score_table
 from offclip.keys import config_hash
 
@@ -32,6 +31,7 @@ __all__ = [
     "Interval",
     "Protocol",
     "Record",
+    "RunInfo",
     "attention_maps",
     "auc",
     "bootstrap_auc",
@@ -41,6 +41,7 @@ __all__ = [
     "commit_of_code",
     "config_hash",
     "device_name",
+    "evidence_table",
     "measure",
     "measure_normality",
     "percentile_interval",
