@@ -23,7 +23,7 @@ def study_parser(doc: str | None, *, trains: bool = True) -> argparse.ArgumentPa
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs")
     if trains:
         parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--record", required=True, help="JSON file for the evidence")
+    parser.add_argument("--record", required=True, help="CSV file for the evidence")
     return parser
 
 

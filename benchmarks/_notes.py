@@ -1,6 +1,7 @@
 """What the speed benchmarks have in common: options, a clock that waits, records on the way."""
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -10,8 +11,16 @@ from typing import Any
 
 import torch
 
-from offclip.evaluation import Record, commit_of_code, config_hash, device_name, write_evidence
+from offclip.evaluation import (
+    Record,
+    RunInfo,
+    commit_of_code,
+    config_hash,
+    device_name,
+    write_evidence,
+)
 
+_RUN = {field.name for field in dataclasses.fields(RunInfo)}
 ROUNDS = "smallest and largest of the rounds"
 
 
@@ -40,33 +49,34 @@ class Notes:
     Args:
         options: of :func:`speed_parser`.
         settings: what else the numbers depend on.
-        given: fields of :class:`offclip.evaluation.Record` that are the same for all.
+        given: arguments of ``RunInfo`` and ``RunInfo.record`` that are the same for all.
     """
 
     def __init__(self, options: argparse.Namespace, settings: dict[str, Any], **given: Any):
         commit = options.commit or (clean_commit() if options.record else "")
         self._path, self._start = options.record, time.perf_counter()
         self._records: list[Record] = []
-        self._base = replace(
-            Record(
-                dataset="random", split="none", variant="ours", prompting=None, head=None,
-                metric="", detail="", seed=0, value=0.0, unit="", interval=None,
-                interval_method=None, n=0, config=config_hash(settings), commit=commit,
-                device=device_name(options.device), minutes=0.0,
+        self._info = replace(
+            RunInfo(
+                dataset="random", variant="ours", seed=0, config=config_hash(settings),
+                commit=commit, device=device_name(options.device),
             ),
-            **given,
+            **{name: value for name, value in given.items() if name in _RUN},
         )  # fmt: skip
+        self._given = {name: value for name, value in given.items() if name not in _RUN}
 
     def add(self, metric: str, value: float, unit: str = "", **given: Any) -> None:
-        """One number; ``given`` are further fields of its record."""
+        """One number; ``given`` are further arguments, as for all."""
+        fields = {"split": "none", "detail": "", "n": 0, **self._given, **given}
+        own = {name: fields.pop(name) for name in _RUN & fields.keys()}
         minutes = (time.perf_counter() - self._start) / 60
-        record = replace(self._base, metric=metric, value=value, unit=unit, minutes=minutes)
-        record = replace(record, **given)
+        info = replace(self._info, minutes=minutes, **own)
+        record = info.record(metric=metric, value=value, unit=unit, **fields)
         low, high = record.interval or (None, None)
         bounds = "" if low is None else f" [{low:.4g}, {high:.4g}]"
         print(f"{record.detail:58} {record.variant:17} {metric:28} {value:10.4g} {unit}{bounds}",
               flush=True)  # fmt: skip
-        self._records.append(record)
+        self._records = [replace(each, minutes=minutes) for each in [*self._records, record]]
         if self._path:
             write_evidence(self._path, self._records)
 

@@ -1,6 +1,6 @@
 """From the image cache to batches, against a torch DataLoader over PNG files, in one run.
 
-    python -m benchmarks.data_side --record book/results/data_side.json
+    python -m benchmarks.data_side --record book/results/data_side.csv
 
 Makes so many grey PNG files of 256 pixels (renderings with noise, so that they compress about as
 radiographs do) and their cache in a temporary folder. Every way gives the same random batches of
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    fields = {"dataset": "generated", "split": "train", "interval_method": ROUNDS}
+    fields = {"dataset": "generated", "split": "train", "method": ROUNDS}
     notes = Notes(options, {"batch": BATCH}, **fields, n=options.pictures,
                   detail=f"batches of {BATCH}")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

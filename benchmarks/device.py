@@ -1,6 +1,6 @@
 """What a device can do: versions, precision flags, copy rate, matrix products.
 
-    python -m benchmarks.device --device cuda --record book/results/gpu_device.json
+    python -m benchmarks.device --device cuda --record book/results/gpu_device.csv
 
 The rates are the ceilings that the other benchmarks are held against.
 """
@@ -63,7 +63,7 @@ def main() -> None:
     notes = Notes(options, {"side": SIDE[options.device]})
 
     def note(metric: str, rates: list[float], unit: str, detail: str, n: int) -> None:
-        bounds = {"interval": (min(rates), max(rates)), "interval_method": ROUNDS}
+        bounds = {"interval": (min(rates), max(rates)), "method": ROUNDS}
         notes.add(metric, statistics.median(rates), unit, detail=detail, n=n, **bounds)
 
     note("copy_rate", copy_rates(options.device), "TB/s", "within the device",

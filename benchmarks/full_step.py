@@ -1,8 +1,8 @@
 """A full OFF-CLIP training step of the published architecture, against the arithmetic it needs.
 
-    python -m benchmarks.full_step --sizes 4 8 16 --record book/results/full_step.json
+    python -m benchmarks.full_step --sizes 4 8 16 --record book/results/full_step.csv
     python -m benchmarks.full_step --device cuda --precision bfloat16 \\
-        --sizes 64 256 512 --largest 2048 --compile --record book/results/full_step_gpu.json
+        --sizes 64 256 512 --largest 2048 --compile --record book/results/full_step_gpu.csv
 
 ViT-B/16, BERT-base, the cross-attention head, ``offclip_loss`` and AdamW, with random weights and
 inputs; sentences have 12 to 24 tokens. ``97 slots``: BERT reads every text padded to 97, as the
@@ -153,7 +153,7 @@ def main() -> None:
                 torch.cuda.reset_peak_memory_stats()
             taken = step_seconds(way, new_batch(size, device, slots), device, options.rounds)
             median, about["variant"] = statistics.median(taken), name
-            bounds = {"interval": (min(taken), max(taken)), "interval_method": ROUNDS}
+            bounds = {"interval": (min(taken), max(taken)), "method": ROUNDS}
             notes.add("step", median, "s", **about, **bounds)
             notes.add("peak_memory", memory_gib(device), "GiB", **about)
             if name != "97 slots":

@@ -1,6 +1,6 @@
 """Whether a GPU computes what a CPU does in double precision, from the losses to a resumed run.
 
-    python -m benchmarks.gpu_checks --device cuda [--published ../CARZero] [--record checks.json]
+    python -m benchmarks.gpu_checks --device cuda [--published ../CARZero] [--record checks.csv]
 
 Each check stands alone: one that fails is reported with its error, the others go on, and the exit
 code is their number. The record holds distances (norm of the difference over the norm of the exact

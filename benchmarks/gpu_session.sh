@@ -44,7 +44,7 @@ block() { # block NAME SECONDS MODULE ARGUMENTS...
   fi
   echo "== $name: $module, at most $limit s"
   timeout -k 5 "$limit" "$python" -m "benchmarks.$module" --device "$device" --commit "$commit" \
-    --record "$out/gpu_$name.json" "$@"
+    --record "$out/gpu_$name.csv" "$@"
   local code=$?
   [ $code -eq 0 ] || { failed=$((failed + 1)); echo "== $name: ended with code $code"; }
   echo "== $name: $((SECONDS - start)) s"

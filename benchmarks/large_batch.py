@@ -1,6 +1,6 @@
 """Losses of a cosine head on large batches, against open_clip's and Inf-CL's where installed.
 
-    python -m benchmarks.large_batch --device cuda --sizes 8192 32768 --record losses.json
+    python -m benchmarks.large_batch --device cuda --sizes 8192 32768 --record losses.csv
 
 Forward and backward from features of length 512 in float32, in alternating rounds. ``plain`` makes
 the matrix of scores, as open_clip does; ``chunked`` does not. Before anything is timed, values are
@@ -127,7 +127,7 @@ def compare_group(
             continue
         about["detail"] = f"{against}, {detail}"
         notes.add("memory_over_peer", peaks[name] / peaks[against], "×", **about)
-        about |= {"interval": (low, high), "interval_method": ROUNDS}
+        about |= {"interval": (low, high), "method": ROUNDS}
         notes.add("speed_over_peer", ratio, "×", **about)
 
 

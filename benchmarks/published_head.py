@@ -2,7 +2,7 @@
 
     git clone https://github.com/laihaoran/CARZero ../CARZero
     python -m benchmarks.published_head --published ../CARZero [--sizes 32] [--device cuda]
-        [--record book/results/published_head.json]
+        [--record book/results/published_head.csv]
 
 All ways have the same weights, inputs, precision and device. Before anything is timed, values and
 gradients are compared: those of the published code in float32 are the truth, and ours may not be
@@ -74,7 +74,7 @@ class Head:
         about: dict[str, Any] = {"variant": way, "n": n}
         self.notes.add("seconds", median, "s", detail=task, **about)
         if peer:
-            about |= {"interval": (low, high), "interval_method": ROUNDS}
+            about |= {"interval": (low, high), "method": ROUNDS}
             self.notes.add("speed_over_peer", ratio, "×", detail=f"{peer}, {task}", **about)
 
     def memory(self, setting: Setting) -> None:
@@ -178,7 +178,7 @@ class Head:
             logs.append(math.log(ratio))
             self.notes.add("speed_over_projected", ratio, "×", variant="ours, absorbed", n=count,
                            detail=f"{count} queries, {task}", interval=(low, high),
-                           interval_method=ROUNDS)  # fmt: skip
+                           method=ROUNDS)  # fmt: skip
         if (crossing := zero_between(queries, logs)) is not None:
             self.notes.add("crossing", crossing, "queries", detail=task, n=setting.size)
 

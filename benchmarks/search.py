@@ -14,7 +14,8 @@ from dataclasses import replace
 from benchmarks._common import material_of, settings_of_record, study_parser
 from offclip.evaluation import write_evidence
 from offclip.study import run_config, sweep
-from offclip.study.evidence import measure_run, run_records
+from offclip.study.evidence import run_records
+from offclip.study.measured import measure_run
 
 Settings = Mapping[str, float | str]
 RATES: tuple[Settings, ...] = ({"learning_rate": 5e-4}, {"learning_rate": 2e-3})

@@ -30,7 +30,7 @@ from offclip.privacy.notebooks import parameters_of
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 EXECUTED = ROOT / "book" / "notebooks"
-WATCHED = ("offclip/**/*.py", "offclip/**/*.js", "data_manifests/*.yaml", "book/results/*.json")
+WATCHED = ("offclip/**/*.py", "offclip/**/*.js", "data_manifests/*.yaml", "book/results/*.csv")
 WRITTEN = ("runs", "drill", "record")
 """Parameters that name what a notebook writes; all others that name a path name what it reads."""
 QUIET_KERNEL = ["--IPKernelApp.log_level=50"]  # no advice about transports on the terminal

@@ -1,6 +1,6 @@
 """One notebook over a grid of parameters, shared out to local processes or a Dask cluster.
 
-    python -m book.grid notebooks/params/grid.yaml --jobs 2 --record runs/grid/all.json
+    python -m book.grid notebooks/params/grid.yaml --jobs 2 --record runs/grid/all.csv
 
 The file names a notebook, parameters that all runs share, and lists of values:
 
@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import papermill
 import yaml
 
@@ -32,12 +33,13 @@ from book.execute import NOTEBOOKS, ROOT, NotebookFailed, execute_all
 from book.parameters import check_parameters_of
 from offclip.cli.shared import spread_options
 from offclip.data.spread import Spread, spread
-from offclip.evaluation import check_record
+from offclip.evaluation import check_record, read_evidence, write_evidence
+from offclip.evaluation.evidence import RUNS
 from offclip.files import write_json
 from offclip.folders import Mark, claim
 
-RECORD, EVIDENCE = "record", "evidence.json"
-_FILES = ("parameters.json", EVIDENCE, "*.ipynb", "*.stamp.json")
+RECORD, EVIDENCE = "record", "evidence.csv"
+_FILES = ("parameters.json", EVIDENCE, RUNS, "*.ipynb", "*.stamp.json")
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,9 @@ def with_evidence(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Ce
     return [each for each in cells if not failures[each.folder.name] and each.evidence.is_file()]
 
 
-def merged(cells: Sequence[Cell], failures: Mapping[str, str]) -> list[Mapping[str, Any]]:
+def merged(cells: Sequence[Cell], failures: Mapping[str, str]) -> pd.DataFrame:
     """The records of all runs that did not fail, in the order of the grid."""
-    found = [each.evidence for each in with_evidence(cells, failures)]
-    return [each for path in found for each in json.loads(path.read_text(encoding="utf-8"))]
+    return read_evidence(*(each.evidence for each in with_evidence(cells, failures)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -151,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "grid")
     spread_options(parser)
     parser.add_argument("--limit", type=float, default=7200.0, help="seconds for one run")
-    parser.add_argument("--record", type=Path, help="JSON file for the evidence of all runs")
+    parser.add_argument("--record", type=Path, help="CSV file for the evidence of all runs")
     options = parser.parse_args(arguments)
     try:
         if options.record:
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
         with spread(options.jobs, options.scheduler) as each:
             failures = run_grid(cells, limit=options.limit, spread=each)
         if options.record:
-            write_json(options.record, merged(cells, failures))
+            write_evidence(options.record, merged(cells, failures))
     except (ValueError, OSError, RuntimeError) as error:
         print(f"grid: {error}", file=sys.stderr)
         return 1

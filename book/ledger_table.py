@@ -3,7 +3,7 @@
 import pandas as pd
 
 from offclip.study import overview, pooled
-from offclip.study.tables import of_the_study, setting
+from offclip.study.tables import of_the_study
 
 STUDY = "`offclip study`"
 REAL = "`benchmarks.real_images`"
@@ -18,9 +18,9 @@ def ledger_table(records: pd.DataFrame) -> str:
     """
     study = of_the_study(records)
     study = study[study["head"] == "cross_attention"]
-    variant, settings = records["variant"].str.partition(", ")[0], setting(records)
+    settings = records["setting"].fillna("")
     real = records[settings.str.split(", ").str[-1] == "equalised"]
-    tuned = records[(variant == "offclip") & settings.str.match("tuned: ")]
+    tuned = records[(records["variant"] == "offclip") & settings.str.match("tuned: ")]
     rows = [*_on_phantoms(study, tuned), *(_on_radiographs(real) if len(real) else [])]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([HEADER, "|---|---|---|---|", *lines])
@@ -169,7 +169,7 @@ def _mean(records: pd.DataFrame, label: str, metric: str = "pointing") -> str:
 
 
 def _prior(records: pd.DataFrame) -> str:
-    blind = records[records["variant"] == "no model"]
+    blind = records[(records["variant"] == "no model") & records["setting"].isna()]
     return f"{_only(blind, 'pointing_by_map', 'prior: mean')['value']:.3f}"
 
 

@@ -27,7 +27,7 @@ HEADER = (
 
 def read_records(folder: Path = ROOT / "book" / "results") -> pd.DataFrame:
     """All evidence records of ``folder``, file by file in name order."""
-    return read_evidence(*sorted(folder.glob("*.json")))
+    return read_evidence(folder)
 
 
 def results_table(records: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from offclip.__main__ import main
 from offclip.data.fetch import SourceUnreachable
+from offclip.evaluation import read_evidence
 from offclip.folders import WORK, read_mark
 from offclip.rehearsal import rehearse
 from offclip.study import material as material_module
@@ -116,16 +117,16 @@ def test_predict_reads_folders_writes_a_table_and_names_what_it_refused(world, c
 
 
 def test_study_writes_records(world, tmp_path):
-    path = tmp_path / "records.json"
+    path = tmp_path / "records.csv"
     command = ["study", *world, "--variants", "infonce@raw", "offclip", "--seeds", "0", "1"]
     assert main([*command, "--record", str(path)]) == 0
-    records = json.loads(path.read_text())
-    assert {(r["variant"], r["prompting"]) for r in records} == {
+    records = read_evidence(path)
+    assert set(zip(records["variant"], records["prompting"], strict=True)) == {
         ("infonce", "raw"),
         ("offclip", "prompted"),
     }
-    details = {r["detail"] for r in records if r["metric"] == "normal_auc_difference"}
-    assert "offclip minus infonce@raw: mean" in details
+    details = records[records["metric"] == "normal_auc_difference"]["detail"]
+    assert "offclip minus infonce@raw: mean" in set(details)
 
 
 @pytest.mark.parametrize(

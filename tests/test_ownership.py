@@ -22,8 +22,9 @@ NAMES = (
     "records.parquet", "counts.json", "classifier.json", "pictures.npy", "images.parquet",
     "left_out.parquet", "REHEARSAL.txt", "README.md", "config.json", "model.safetensors",
     "tokenizer/tokenizer.json", "run.json", "log.jsonl", "best.safetensors", "last.pt",
-    "texts/report.txt", "parts/00000000.parquet", "draws/draws_64.npy", "labels.csv", "notes.json",
-    "files/p10/image.jpg", "openi_reports/NLMCXR_reports.tgz", "openi/NLMCXR_png.tgz", "scores.csv",
+    "texts/report.txt", "parts/00000000.parquet", "draws/draws_64.npy", "labels.csv", "notes.csv",
+    "runs.csv", "files/p10/image.jpg", "openi_reports/NLMCXR_reports.tgz", "openi/NLMCXR_png.tgz",
+    "scores.csv",
 )  # fmt: skip
 """Files of a user, by the names that commands give their own."""
 SMALL = {
@@ -88,7 +89,12 @@ COMMANDS = {
     "train below it": ("train --data W/data --out F/new --config W/small.yaml", True),
     "study": (
         "study --data W/data --out F/new --config W/small.yaml --seeds 0 --variants infonce "
-        "--record F/notes.json",
+        "--record F/notes.csv",
+        False,
+    ),
+    "study next to another runs.csv": (
+        "study --data W/data --out F/new --config W/small.yaml --seeds 0 --variants infonce "
+        "--record F/new.csv",
         False,
     ),
     "export": (
@@ -103,7 +109,7 @@ COMMANDS = {
         True,
     ),
     "evaluate into a record": (
-        "evaluate vindr_cxr --root W/vindr --model W/model --record F/notes.json", False,
+        "evaluate vindr_cxr --root W/vindr --model W/model --record F/notes.csv", False,
     ),
     "evaluate into the root": (
         "evaluate vindr_cxr --root F --model W/model --scores F/scores", False,

@@ -49,14 +49,15 @@ def test_tables_are_made_from_the_records(page):
 
 def test_results_table_of_made_up_records():
     base = {"dataset": "toy", "split": "test", "variant": "offclip", "prompting": "prompted",
-            "head": "cross_attention", "unit": "", "n": 10, "commit": "0123456789ab"}  # fmt: skip
+            "head": "cross_attention", "setting": None, "unit": "", "n": 10,
+            "commit": "0123456789ab"}  # fmt: skip
     rows = [("normal_auc", "a", 0.5), ("normal_auc", "b", 0.9), ("normal_auc", "mean", 0.7)]
     rows += [("normal_auc_free", "free", 0.8), ("pointing", "mean", 0.4)]
     rows += [(f"abnormal_auc_{rule}", "mean", 0.75) for rule in ("pos", "pnc")]
     rows += [("pointing_chance", "mean", 0.1)]
     records = pd.DataFrame(
         base
-        | {"metric": m, "detail": d, "value": v, "seed": seed, "interval": [v - 0.05, v + 0.05]}
+        | {"metric": m, "detail": d, "value": v, "seed": seed, "low": v - 0.05, "high": v + 0.05}
         | {"config": config}
         for m, d, v in rows
         for seed, config in ((0, "a0"), (1, "a1"), (None, "a0, a1"))

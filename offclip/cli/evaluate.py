@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--checkpoint", help="weights of CARZero or OFF-CLIP, in place of a run")
     evaluate.add_argument("--model", help="folder of an exported model, likewise")
     evaluate.add_argument("--name", help="of the model in the records")
-    evaluate.add_argument("--record", help="JSON file for the evidence")
+    evaluate.add_argument("--record", help="CSV file for the evidence")
     evaluate.add_argument("--scores", default="runs/scores", help="private folder of the scores")
     evaluate.add_argument("--protocol", default="both", help="both, published or corrected")
     evaluate.add_argument("--views", default="mean", help="of a study: mean, max or frontal")
@@ -56,7 +56,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _print_run(options: argparse.Namespace) -> None:
-    from offclip.study.evidence import measure_run, run_records
+    from offclip.study.evidence import run_records
+    from offclip.study.measured import measure_run
 
     given = [n for n in ("root", "checkpoint", "model", "record") if getattr(options, n)]
     if given:

@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
     )
     study.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     study.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    study.add_argument("--record", required=True, help="JSON file for the evidence")
+    study.add_argument("--record", required=True, help="CSV file for the evidence")
     study.set_defaults(call=_study)
 
     export = commands.add_parser("export", help="write the best finished run as a model to share")

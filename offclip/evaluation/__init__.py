@@ -8,10 +8,8 @@ from offclip.evaluation.bootstrap import (
     resampled_over_seeds,
 )
 from offclip.evaluation.evidence import (
-    Record,
     check_record,
-    commit_of_code,
-    device_name,
+    evidence_table,
     read_evidence,
     write_evidence,
 )
@@ -32,6 +30,7 @@ from offclip.evaluation.protocol import (
     questions,
     validation_metrics,
 )
+from offclip.evaluation.records import Record, RunInfo, commit_of_code, device_name
 from offclip.evaluation.scoring import class_scores, score_table
 from offclip.keys import config_hash
 
@@ -40,6 +39,7 @@ __all__ = [
     "Pointing",
     "Protocol",
     "Record",
+    "RunInfo",
     "attention_maps",
     "auc",
     "bootstrap_auc",
@@ -50,6 +50,7 @@ __all__ = [
     "commit_of_code",
     "config_hash",
     "device_name",
+    "evidence_table",
     "measure",
     "measure_normality",
     "measure_pointing",

@@ -1,164 +1,212 @@
-"""Evidence records: every number of the book, with what it takes to get it again."""
+"""Evidence on disk: ``<study>.csv`` has one row per number, ``runs.csv`` one row per run.
 
+The numbers of a study name their run by its row number; ``runs.csv`` in the same folder has, for
+all studies of the folder, what the numbers of a run share. :func:`read_evidence` joins the two.
+"""
+
+import csv
 import dataclasses
-import json
 import math
-import platform
-import subprocess
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
+from filelock import FileLock
 
-from offclip.files import check_target, write_text
+from offclip.evaluation.records import Record, RunInfo
+from offclip.files import atomic_path, check_target
 
-
-@dataclass(frozen=True)
-class Record:
-    """One number. Fields as fixed for every record of the project.
-
-    Attributes:
-        dataset: manifest name.
-        split: ``test`` (on rendered data: drawable cases), ``test_all``, ``validation``, ….
-        variant: loss and filter, such as ``infonce+filter``.
-        prompting: ``raw`` or ``prompted``; None where no text is involved.
-        head: ``cosine``, ``cross_attention`` or None.
-        metric: name of the metric.
-        detail: prompt, class, ``mean``, or what the metric compares.
-        seed: of the run; None for values over seeds.
-        value: the number.
-        unit: ``""`` for shares and AUC.
-        interval: 95 % interval, or None.
-        interval_method: how the interval was made, or None.
-        n: images (or sentences, …) the number rests on.
-        config: hash of the configuration.
-        commit: of the code.
-        device: machine.
-        minutes: of computing behind the number.
-    """
-
-    dataset: str
-    split: str
-    variant: str
-    prompting: str | None
-    head: str | None
-    metric: str
-    detail: str
-    seed: int | None
-    value: float
-    unit: str
-    interval: tuple[float, float] | None
-    interval_method: str | None
-    n: int
-    config: str
-    commit: str
-    device: str
-    minutes: float
+RUNS = "runs.csv"
+_RUN = [field.name for field in dataclasses.fields(RunInfo)] + ["interval_method"]
+_RUN_COLUMNS = ["study", "run", *_RUN]
+_COLUMNS = ["run", "split", "metric", "detail", "value", "unit", "low", "high", "n"]
+_FIELDS = (
+    "dataset split variant setting prompting head metric detail seed value unit low high "
+    "interval_method n config commit device minutes"
+).split()
+_MAY_LACK = ("setting", "prompting", "head", "interval_method")
 
 
-def write_evidence(path: str | Path, records: Iterable[Record]) -> Path:
-    """Write records as a JSON list, floats rounded to 6 digits.
+def evidence_table(records: Iterable[Record]) -> pd.DataFrame:
+    """Records as a table, one row each, with the columns of :func:`read_evidence`."""
+    rows = [dataclasses.asdict(record) for record in records]
+    for row in rows:
+        row["low"], row["high"] = row.pop("interval") or (math.nan, math.nan)
+    types = dict.fromkeys(("seed", "value", "low", "high", "minutes"), float) | {"n": int}
+    return pd.DataFrame(rows, columns=_FIELDS).astype(types)
+
+
+def write_evidence(path: str | Path, records: Iterable[Record] | pd.DataFrame) -> Path:
+    """Write the records of one study to ``path``, and their runs to ``runs.csv`` next to it.
+
+    Both files change together, and other studies in ``runs.csv`` stay. Values and bounds have 6
+    digits, minutes 2.
+
+    Args:
+        path: a CSV file; one with records of the same dataset is replaced.
+        records: records, or a table of :func:`read_evidence`.
 
     Raises:
-        ValueError: a value is not finite, or the file is there and holds something else, or records
-            of other datasets alone.
+        ValueError: a value is not finite; or one of the two files holds something else, or
+            ``path`` records of other datasets alone.
     """
-    records = list(records)
+    path = Path(path)
+    table = records if isinstance(records, pd.DataFrame) else evidence_table(records)
+    _check_values(table)
     check_record(path)
-    before = set(read_evidence(path)["dataset"]) if Path(path).exists() else set()
-    datasets = {record.dataset for record in records}
-    if before and datasets and not before & datasets:
+    table = table.astype({"seed": "Int64"})
+    for name in ("value", "low", "high", "minutes"):
+        digits = 2 if name == "minutes" else 6
+        table[name] = [round(number, digits) for number in table[name]]
+    shared = [name for name in _RUN if name != "interval_method"]
+    methods = table.groupby(shared, dropna=False, sort=False)["interval_method"]
+    table["interval_method"] = table["interval_method"].fillna(methods.transform("first"))
+    table["run"] = table.groupby(_RUN, dropna=False, sort=False).ngroup()
+    table["study"] = path.stem
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / f".{RUNS}.lock"):
+        others = _other_runs(path, set(table["dataset"]))
+        runs = pd.concat([others, table.drop_duplicates("run")[_RUN_COLUMNS].astype("string")])
+        runs = runs.sort_values("study", kind="stable")
+        with atomic_path(path) as numbers_file, atomic_path(path.with_name(RUNS)) as runs_file:
+            table.to_csv(numbers_file, columns=_COLUMNS, index=False, lineterminator="\n")
+            runs.to_csv(runs_file, index=False, lineterminator="\n")
+    return path
+
+
+def _check_values(table: pd.DataFrame) -> None:
+    """Refuse values that are not finite."""
+    wrong = table[~table["value"].map(math.isfinite)]
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise ValueError(
+            f"value: expected a finite number, got {first['value']} for {first['variant']}, "
+            f"{first['metric']} ({first['detail']}); leave out what cannot be measured"
+        )
+
+
+def _other_runs(path: Path, datasets: set[str]) -> pd.DataFrame:
+    """The runs of the other studies of a folder; refuses to replace a study of other datasets."""
+    runs_path = path.with_name(RUNS)
+    if not runs_path.exists():
+        return pd.DataFrame(columns=_RUN_COLUMNS, dtype="string")
+    runs = _read_csv(runs_path, _RUN_COLUMNS)
+    own = runs["study"] == path.stem
+    before = set(runs[own]["dataset"])
+    if path.exists() and before and datasets and not before & datasets:
         raise ValueError(
             f"{path}: expected a file for records of {', '.join(sorted(datasets))}, got one with "
             f"records of {', '.join(sorted(before))}; give another name"
         )
-    rows = []
-    for record in records:
-        if not math.isfinite(record.value):
-            raise ValueError(
-                f"value: expected a finite number, got {record.value} for {record.variant}, "
-                f"{record.metric} ({record.detail}); leave out what cannot be measured"
-            )
-        row = dataclasses.asdict(record)
-        row["value"] = round(record.value, 6)
-        row["minutes"] = round(record.minutes, 2)
-        if record.interval is not None:
-            row["interval"] = [round(bound, 6) for bound in record.interval]
-        rows.append(row)
-    lines = ",\n".join(_compact(row) for row in rows)
-    return write_text(path, f"[\n{lines}\n]\n")
+    return runs[~own]
 
 
 def check_record(path: str | Path) -> None:
     """Refuse a file for evidence that holds something else, before anything is measured.
 
     Raises:
-        ValueError: it does.
+        ValueError: it does, or the ``runs.csv`` next to it; or it has no name for a study.
         OSError: nothing can be written there.
     """
-    check_target(path, ours=_is_evidence)
+    path = Path(path)
+    if path.suffix != ".csv" or path.name == RUNS:
+        raise ValueError(
+            f"{path}: expected the name of a CSV file other than {RUNS}, such as "
+            f"{path.with_name('evidence.csv')}"
+        )
+    for each, columns in ((path, _COLUMNS), (path.with_name(RUNS), _RUN_COLUMNS)):
+        check_target(each, ours=partial(_has_header, columns=columns))
 
 
-def _is_evidence(path: Path) -> bool:
-    try:
-        read_evidence(path)
-    except (OSError, ValueError, TypeError):
-        return False
-    return True
-
-
-def _compact(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _has_header(path: Path, columns: list[str]) -> bool:
+    with path.open("rb") as file:
+        return file.readline().strip() == ",".join(columns).encode()
 
 
 def read_evidence(*paths: str | Path) -> pd.DataFrame:
-    """Records of one or several files as a table.
+    """Records of one or several studies as a table, one row per number, in the order of the files.
+
+    Columns ``dataset, split, variant, setting, prompting, head, metric, detail, seed, value, unit,
+    low, high, interval_method, n, config, commit, device, minutes``. Null are ``setting`` where
+    nothing differs from the default, ``seed`` of values over seeds, and what does not apply.
+
+    Args:
+        *paths: CSV files with ``runs.csv`` next to them, or folders: all studies in it, by name.
 
     Raises:
-        ValueError: a file is not a list of records with exactly the fields of :class:`Record`.
+        FileNotFoundError: a file, or its ``runs.csv``, is missing.
+        ValueError: a file does not hold records; names the file and the row.
     """
-    fields = [field.name for field in dataclasses.fields(Record)]
-    rows = []
-    for path in paths:
-        try:
-            records = json.loads(Path(path).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path}: not JSON ({error}); write it again with its command"
-            ) from error
-        if not isinstance(records, list):
-            raise ValueError(f"{path}: expected a list of records, got {type(records).__name__}")
-        for record in records:
-            if sorted(record) != sorted(fields):
-                odd = sorted(set(record) ^ set(fields))
-                raise ValueError(f"{path}: a record has missing or unknown fields {odd}")
-        rows += records
-    return pd.DataFrame(rows, columns=fields)
+    files: list[Path] = []
+    for path in map(Path, paths):
+        inside = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        files += [file for file in inside if file.name != RUNS]
+    runs = {folder: _read_runs(folder / RUNS) for folder in {file.parent for file in files}}
+    tables = [_read_study(file, runs[file.parent]) for file in files]
+    return pd.concat(tables, ignore_index=True) if tables else evidence_table([])
 
 
-def commit_of_code() -> str:
-    """Short hash of the checkout's commit, ``+`` behind it if files differ, or ``unknown``."""
-    folder = Path(__file__).parents[1]
+def _read_runs(path: Path) -> pd.DataFrame:
+    runs = _read_csv(path, _RUN_COLUMNS)
+    runs["seed"] = _numbers(path, runs["seed"], optional=True)
+    runs["minutes"] = _numbers(path, runs["minutes"])
+    for name in _MAY_LACK:
+        runs[name] = runs[name].where(runs[name] != "", None)
+    return runs
+
+
+def _read_study(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of one study, each with what ``runs`` records about its run."""
+    table = _read_csv(path, _COLUMNS)
+    own = runs[runs["study"] == path.stem].set_index("run")
+    unknown = ~table["run"].isin(own.index)
+    if unknown.any():
+        row = unknown.idxmax()
+        raise ValueError(
+            f"{path}, row {row + 2}: expected a run that {path.with_name(RUNS)} lists for "
+            f"{path.stem!r}, got {table['run'][row]!r}; take both files from one place"
+        )
+    for name in ("value", "low", "high"):
+        table[name] = _numbers(path, table[name], optional=name != "value")
+    table["n"] = _numbers(path, table["n"]).astype(int)
+    table = table.join(own, on="run")
+    table["interval_method"] = table["interval_method"].where(table["low"].notna(), None)
+    return table[_FIELDS]
+
+
+def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A CSV file of text; refuses other columns, and rows with more or fewer values."""
     try:
-        head = _git(folder, "rev-parse", "--short=10", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--", ".")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("+" if changed else "")
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{path}: expected a file of records, got nothing; {RUNS} belongs to the CSV files "
+            "next to it"
+        ) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a CSV file of records ({error})") from error
+    if header != columns:
+        expected, got = ",".join(columns), ",".join(header)
+        raise ValueError(f"{path}, row 1: expected the columns {expected}, got {got or 'none'}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise ValueError(
+                f"{path}, row {number}: expected {len(columns)} values, got {len(row)}"
+            )
+    return pd.DataFrame(rows, columns=columns, dtype=str)
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    result = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-    )
-    return result.stdout.strip()
-
-
-def device_name(device: torch.device | str = "cpu") -> str:
-    """Where something was computed: the GPU's name, or the CPU's and the threads in use."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+def _numbers(path: Path, column: pd.Series, *, optional: bool = False) -> pd.Series:
+    """Text as floats, exactly; an empty one, where it is optional, as NaN."""
+    numbers = []
+    for row, text in enumerate(column, start=2):
+        try:
+            number = math.nan if optional and not text else float(text)
+        except ValueError:
+            number = math.inf
+        if math.isinf(number) or (math.isnan(number) and text):
+            raise ValueError(f"{path}, row {row}: {column.name}: expected a number, got {text!r}")
+        numbers.append(number)
+    return pd.Series(numbers, index=column.index, dtype=float)

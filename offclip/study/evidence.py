@@ -1,19 +1,13 @@
 """From finished runs to evidence records: per seed, over seeds, and paired differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from offclip.evaluation import (
+    Interval,
     Record,
-    bootstrap_weights,
     clusters_of,
-    measure,
-    measure_normality,
-    measure_pointing,
     percentile_interval,
     questions,
     resampled_over_seeds,
@@ -21,60 +15,12 @@ from offclip.evaluation import (
 from offclip.evaluation.delong import delong_difference, holm
 from offclip.evaluation.protocol import Question
 from offclip.study.material import Material
+from offclip.study.measured import RESAMPLES, Measured, measure_run, run_info
 from offclip.study.pooling import check_seeds
 from offclip.study.run import Run
 
-RESAMPLES = 1000
 BOOTSTRAP = "bootstrap over {}, " + f"{RESAMPLES} resamples, stratified by is_normal"
 OVER_SEEDS = BOOTSTRAP + "; Student's t over seeds"
-Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Answers of one run on the cases of one evidence split, with their resamples."""
-
-    run: Run
-    material: Material
-    split: str
-    cases: pd.DataFrame
-    answers: Answers
-    counts: Mapping[tuple[str, str], int]  # cases behind an answer, where they are not all
-    chance: Mapping[str, float]  # of pointing, by class
-
-    @cached_property
-    def unit(self) -> str:
-        """What is resampled: images, or patients where one has several."""
-        return "patients" if pd.Series(clusters_of(self.cases)).duplicated().any() else "images"
-
-
-def measure_run(run: Run, material: Material, split: str) -> Measured:
-    """Measure a run on ``validation`` or ``test`` (drawable cases), or on ``test_all``.
-
-    Every run gets the same resamples of the same cases: differences between runs are paired.
-    Patients are sampled with all of their cases (:func:`offclip.evaluation.protocol.clusters_of`).
-    """
-    scored = "validation" if split == "validation" else "test"
-    cases = material.cases(scored, drawable=split != "test_all")
-    weights = bootstrap_weights(
-        clusters_of(cases), cases["is_normal"].to_numpy(), resamples=RESAMPLES, seed=0
-    )
-    asked = material.asked
-    posed = questions(run.scores(scored), cases, asked)
-    answers = measure(posed, weights)
-    counts = {(q.metric, q.detail): int(q.among.sum()) for q in posed if not q.among.all()}
-    if split == "test":
-        chosen = questions(run.scores("validation"), material.cases("validation"), asked)
-        answers |= measure_normality(chosen, posed, weights)
-    chance: dict[str, float] = {}
-    hits = run.pointing() if split == "test" else None
-    if hits is not None:
-        ids, least = list(cases["study_id"]), asked.min_positives
-        pointing = measure_pointing(hits, ids, weights, least=least)
-        answers |= {("pointing", label): rate for label, rate in pointing.rates.items()}
-        counts |= {("pointing", label): n for label, n in pointing.counts.items()}
-        chance = pointing.chance
-    return Measured(run, material, split, cases, answers, counts, chance)
 
 
 def run_records(measured: Measured) -> list[Record]:
@@ -82,7 +28,7 @@ def run_records(measured: Measured) -> list[Record]:
     records = []
     for key, (value, resampled) in measured.answers.items():
         interval = percentile_interval(value, resampled)
-        records.append(_record(measured, *key, value, interval, n=measured.counts.get(key)))
+        records.append(_record(measured, *key, interval, n=measured.counts.get(key)))
     return records + [
         _record(measured, "pointing_chance", label, value, n=measured.counts["pointing", label])
         for label, value in measured.chance.items()
@@ -105,7 +51,7 @@ def over_seeds(runs: Sequence[Measured], records: Iterable[Record]) -> list[Reco
             drawn = drawn.clip(0, 1)
         interval = percentile_interval(value, drawn)
         n = first.counts.get((metric, detail))
-        combined.append(_record(first, metric, detail, value, interval, n=n, runs=runs))
+        combined.append(_record(first, metric, detail, interval, n=n, runs=runs))
     without: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.interval is None:
@@ -148,7 +94,6 @@ def differences(
                 runs[0],
                 f"{metric}_difference",
                 f"{names[0]} minus {names[1]}: {detail}",
-                interval.value,
                 interval,
                 n=runs[0].counts.get((metric, detail)),
                 runs=[*runs, *baseline],
@@ -229,35 +174,21 @@ def _seeds(runs: Sequence[Measured]) -> list[int]:
     return [each.run.config.train.seed for each in runs]
 
 
-def _record(measured, metric, detail, value, interval=None, *, n=None, runs=None) -> Record:  # type: ignore[no-untyped-def]
+def _record(
+    measured: Measured,
+    metric: str,
+    detail: str,
+    value: float | Interval,
+    *,
+    n: int | None = None,
+    runs: Sequence[Measured] | None = None,
+) -> Record:
     """A record of one run, or of several (``runs``) without a seed, which names all of them."""
-    config = measured.run.config
-    several = runs is not None
-    method = (OVER_SEEDS if several else BOOTSTRAP).format(measured.unit)
-    abouts = [each.run.about for each in runs or [measured]]
-
-    def named(key: str) -> str:
-        return ", ".join(dict.fromkeys(str(about[key]) for about in abouts))
-
-    return Record(
-        dataset=measured.material.dataset,
-        split=measured.split,
-        variant=config.name,
-        prompting=config.prompting,
-        head=config.model.head,
-        metric=metric,
-        detail=detail,
-        seed=None if several else config.train.seed,
-        value=value,
-        unit="",
-        interval=None if interval is None else (interval.low, interval.high),
-        interval_method=None if interval is None else method,
-        n=n or len(measured.cases),
-        config=named("config"),
-        commit=named("commit"),
-        device=named("device"),
-        minutes=sum(float(about["minutes"]) for about in abouts),
-    )
+    several = [each.run for each in runs or [measured]]
+    info = run_info(several, measured.material.dataset, pooled=runs is not None)
+    method = (BOOTSTRAP if runs is None else OVER_SEEDS).format(measured.unit)
+    n = n or len(measured.cases)
+    return info.record(measured.split, metric, detail, value, n, method=method)
 
 
 def study_records(runs: Mapping[str, Sequence[Run]], material: Material) -> list[Record]:

@@ -8,8 +8,9 @@ from offclip.evaluation import Record
 from offclip.folders import Mark, check, expect
 from offclip.models import ImageTextModel, save_model
 from offclip.models.saved import SAVED
-from offclip.study.evidence import measure_run, run_records
+from offclip.study.evidence import run_records
 from offclip.study.material import DATASET, Material, protocol
+from offclip.study.measured import measure_run
 from offclip.study.run import Run, load_model
 from offclip.training import RUN
 

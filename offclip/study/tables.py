@@ -28,10 +28,10 @@ ROUNDING = 2e-6  # records have six digits
 def recorded(
     folder: str | Path, *, head: str = "cross_attention", beside: bool = False
 ) -> pd.DataFrame:
-    """The study's evidence records of one head from the JSON files of ``folder``.
+    """The study's evidence records of one head from the files of ``folder``.
 
     Args:
-        folder: of the JSON files.
+        folder: of the CSV files.
         head: of the models.
         beside: also what was run beside the study's variants: filters made worse on purpose, other
             first biases, TIER.
@@ -40,13 +40,13 @@ def recorded(
         FileNotFoundError: there are none; the message says where they come from.
         ValueError: one name of the study stands for several studies, see :func:`check_names`.
     """
-    table = read_evidence(*sorted(Path(folder).glob("*.json")))
+    table = read_evidence(folder)
     table = table[(table["dataset"] == DATASET) & (table["head"] == head)]
     if not beside:
         table = of_the_study(table)
     if table.empty:
         raise FileNotFoundError(
-            f"records: expected evidence of the {head!r} head in JSON files of {str(folder)!r}, "
+            f"records: expected evidence of the {head!r} head in CSV files of {str(folder)!r}, "
             "found none; they come with the repository (git checkout -- book/results), "
             "and python -m offclip study makes them anew"
         )
@@ -68,13 +68,9 @@ def of_the_study(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels(records: pd.DataFrame) -> pd.Series:
-    """Variant names, with ``, raw`` behind those trained on raw sentences."""
-    return records["variant"] + records["prompting"].map({"raw": ", raw"}).fillna("")
-
-
-def setting(records: pd.DataFrame) -> pd.Series:
-    """What differs from the default: what stands behind the variant's name and a comma, or ""."""
-    return records["variant"].str.partition(", ")[2]
+    """Variant names, with their setting behind them, and ``raw`` if trained on raw sentences."""
+    raw = records["prompting"].map({"raw": ", raw"}).fillna("")
+    return records["variant"] + (", " + records["setting"]).fillna("") + raw
 
 
 def check_names(records: pd.DataFrame) -> None:
@@ -152,14 +148,13 @@ def pooled(records: pd.DataFrame, metric: str, *, split: str = "test") -> pd.Dat
             f"metric: no record over seeds of {metric!r} on {split!r}; there are: {known}"
         )
     check_names(named)
-    bounds = [pair if isinstance(pair, list) else (None, None) for pair in chosen["interval"]]
     table = pd.DataFrame(
         {
             "label": labels(chosen).to_numpy(),
             "detail": chosen["detail"].to_numpy(),
             "value": chosen["value"].to_numpy(),
-            "low": [low for low, _ in bounds],
-            "high": [high for _, high in bounds],
+            "low": chosen["low"].to_numpy(),
+            "high": chosen["high"].to_numpy(),
             "n": chosen["n"].to_numpy(),
         }
     )

@@ -112,7 +112,12 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """The variant as evidence names it, with what is not as usual behind it."""
+        """The variant, and behind a comma the setting."""
+        return f"{self.variant}, {self.setting}" if self.setting else self.variant
+
+    @property
+    def setting(self) -> str | None:
+        """What differs from the default, as evidence names it, or None."""
         weights = (self.train.off_diagonal_weight, self.train.abnormal_weight)
         unusual = {
             f"{self.filter_errors:.0%} filter errors": self.filter_errors > 0,
@@ -126,7 +131,7 @@ class RunConfig:
             f"form {self.train.form}": self.train.form != TrainConfig.form,
             f"balance {self.train.balance}": self.train.balance != TrainConfig.balance,
         }
-        return ", ".join([self.variant, *(name for name, is_so in unusual.items() if is_so)])
+        return ", ".join(name for name, is_so in unusual.items() if is_so) or None
 
 
 def _score_bias(sizes: ModelConfig | PublishedConfig) -> float | None:

@@ -21,8 +21,8 @@ def test_a_case_is_measured_and_recorded(tmp_path):
     measured = measure("offclip", "chunked", 64, 16)
     assert measured["seconds"] > 0 and measured["mebibytes"] > 10
     case = {"loss": "offclip", "way": "chunked", "size": 64, **measured}
-    record(tmp_path / "records.json", [case], 16, "abc", 0.5)
-    table = read_evidence(tmp_path / "records.json")
+    record(tmp_path / "records.csv", [case], 16, "abc", 0.5)
+    table = read_evidence(tmp_path / "records.csv")
     assert list(table["metric"]) == ["loss_cpu_time", "loss_peak_memory"]
     assert set(table["detail"]) == {"chunked, batch 64, 16 rows a chunk"}
     assert table["value"].tolist() == pytest.approx(list(measured.values()), abs=1e-6)

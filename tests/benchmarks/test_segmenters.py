@@ -43,7 +43,7 @@ def test_a_perfect_and_a_blind_score_are_recorded(tmp_path):
     assert [record.value for record in made] == [1.0] * 6 + [0.0] * 6
     assert {record.interval for record in made} == {(1.0, 1.0), (0.0, 0.0)}
     assert [record.n for record in made[:6]] == [6] * 3 + [5] * 3
-    write_evidence(tmp_path / "records.json", made)
+    write_evidence(tmp_path / "records.csv", made)
 
 
 def test_ours_is_compared_without_any_other_installed():

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 
 from offclip.plotting import ABNORMAL, INK, NORMAL
 from offclip.study import recorded
+from offclip.study.tables import labels
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -33,7 +34,7 @@ def test_errors_of_the_filter_are_drawn_alone(monkeypatch):
         line = ax.containers[0].lines[0]
         chosen = records[(records["metric"] == metric) & (records["detail"] == "mean")]
         chosen = chosen[(chosen["split"] == "test") & chosen["seed"].isna()]
-        values = chosen.set_index("variant")["value"]
+        values = chosen.set_index(labels(chosen))["value"]
         expected = [values["offclip"]]
         expected += [values[f"offclip, {share}% filter errors"] for share in (1, 5, 10, 20)]
         assert list(line.get_xdata()) == [0, 1, 5, 10, 20]

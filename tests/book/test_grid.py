@@ -12,6 +12,7 @@ from book import grid as module
 from book.grid import main, merged, read_grid, run_grid
 from book.notebook_sources import CHECKED, clean
 from offclip.data.spread import spread
+from offclip.evaluation import RunInfo, read_evidence, write_evidence
 from offclip.files import write_text
 
 PARAMETERS = """\
@@ -19,9 +20,11 @@ variant: str = "a"  # a letter
 seed: int = 0  # a number
 record: str = ""  # file for the evidence"""
 WORK = """\
-import json, pathlib
+import pathlib
+from offclip.evaluation import RunInfo, write_evidence
 assert (variant, seed) != ("b", 1), "b and 1 do not go together"
-pathlib.Path(record).write_text(json.dumps([{"variant": variant, "seed": seed}]))"""
+run = RunInfo(dataset="toy", variant=variant, seed=seed)
+write_evidence(record, [run.record("test", "m", "mean", 0.5, 9)])"""
 
 
 @pytest.fixture
@@ -34,6 +37,11 @@ def notebooks(tmp_path):
     folder.mkdir()
     write_text(folder / "toy.ipynb", nbformat.writes(clean(new_notebook(cells=cells))) + "\n")
     return folder
+
+
+def of(table):
+    """Variant and seed of each record."""
+    return list(zip(table["variant"], table["seed"], strict=True))
 
 
 def grid_file(folder, text):
@@ -52,9 +60,7 @@ def test_every_combination_runs_once_in_processes(notebooks, tmp_path, capsys):
         failures = run_grid(cells, limit=100.0, spread=each)
     *good, bad = failures.values()
     assert good == ["", "", ""] and "b and 1 do not go together" in bad
-    assert merged(cells, failures) == [
-        {"variant": "a", "seed": 0}, {"variant": "a", "seed": 1}, {"variant": "b", "seed": 0},
-    ]  # fmt: skip
+    assert of(merged(cells, failures)) == [("a", 0), ("a", 1), ("b", 0)]
     assert json.loads((cells[2].folder / "parameters.json").read_text()) == cells[2].values
     assert (cells[0].folder / "toy.ipynb").is_file()
     stamps = [(cell.folder / "toy.stamp.json").stat().st_mtime_ns for cell in cells[:3]]
@@ -102,26 +108,27 @@ def rewrite(notebooks, work, parameters=PARAMETERS):
 
 
 @pytest.mark.parametrize(
-    "work", ["1 / 0", "import pathlib; pathlib.Path(record).write_text('[9]'); 1 / 0", "record"]
+    "work", ["1 / 0", "import pathlib; pathlib.Path(record).write_text('9'); 1 / 0", "record"]
 )
 def test_evidence_of_an_earlier_run_is_not_counted(work, notebooks, tmp_path):
     cells = one(notebooks, tmp_path)
-    assert merged(cells, run_grid(cells, limit=100.0)) == [{"variant": "a", "seed": 0}]
+    assert of(merged(cells, run_grid(cells, limit=100.0))) == [("a", 0)]
     rewrite(notebooks, work)
     failures = run_grid(cells, limit=100.0)
-    assert merged(cells, failures) == [] and any(failures.values()) == (work != "record")
+    assert of(merged(cells, failures)) == [] and any(failures.values()) == (work != "record")
 
 
 def test_the_last_line_counts_evidence_of_finished_runs(notebooks, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(module, "read_grid", partial(read_grid, notebooks=notebooks))
     path = grid_file(tmp_path, "notebook: toy\ngrid: {variant: [a, b], seed: [1]}\n")
     (_, cell) = read_grid(path, tmp_path / "out", notebooks)
-    write_text(cell.evidence, "[1]")  # of a run before the notebook knew that b and 1 clash
-    record = tmp_path / "all.json"
+    before = RunInfo(dataset="toy", variant="b", seed=1)  # when b and 1 did not clash
+    write_evidence(cell.evidence, [before.record("test", "m", "mean", 0.1, 9)])
+    record = tmp_path / "all.csv"
     options = ["--out", str(tmp_path / "out"), "--jobs", "1", "--record", str(record)]
     assert main([str(path), *options]) == 1
     assert "2 runs: 1 done, 1 failed; 1 with evidence" in capsys.readouterr().out
-    assert json.loads(record.read_text()) == [{"variant": "a", "seed": 1}]
+    assert of(read_evidence(record)) == [("a", 1)]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError()])
@@ -146,7 +153,7 @@ def test_a_run_is_kept_until_the_curated_data_changes(notebooks, tmp_path):
     write_text(data / "counts.json", "some")
     table = pd.DataFrame({"dataset": ["openi"], "access": ["open"]})
     table.to_parquet(data / "records.parquet")
-    work = WORK.replace('"seed": seed}', '"text": pathlib.Path(data, "counts.json").read_text()}')
+    work = WORK.replace('"mean"', 'pathlib.Path(data, "counts.json").read_text()')
     rewrite(notebooks, work, PARAMETERS + '\ndata: str = "../data"  # folder of the records')
     cells = one(notebooks, tmp_path)
     stamp = cells[0].folder / "toy.stamp.json"
@@ -159,7 +166,7 @@ def test_a_run_is_kept_until_the_curated_data_changes(notebooks, tmp_path):
     assert ran() and not ran()
     write_text(data / "counts.json", "others")
     assert ran() and not ran()
-    assert merged(cells, {cells[0].folder.name: ""}) == [{"variant": "a", "text": "others"}]
+    assert list(merged(cells, {cells[0].folder.name: ""})["detail"]) == ["others"]
     table.to_parquet(data / "records.parquet")
     assert ran() and not ran()
 

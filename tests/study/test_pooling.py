@@ -15,15 +15,9 @@ from offclip.evaluation.delong import delong_difference, holm
 from offclip.evaluation.protocol import clusters_of
 from offclip.study import material as material_module
 from offclip.study import run_config, sweep
-from offclip.study.evidence import (
-    Measured,
-    delong_records,
-    differences,
-    measure_run,
-    over_seeds,
-    run_records,
-)
+from offclip.study.evidence import delong_records, differences, over_seeds, run_records
 from offclip.study.material import Material
+from offclip.study.measured import Measured, measure_run
 from offclip.study.run import Run
 from tests.study.conftest import SMALL, all_records
 
@@ -115,7 +109,7 @@ def test_twice_on_the_command_line(command, message, tmp_path, monkeypatch, caps
     config = tmp_path / "small.yaml"
     config.write_text(json.dumps({**SMALL, "image_widths": [8, 16]}))
     out = tmp_path / "runs"
-    record = ["--record", str(tmp_path / "r.json")] if command[0] == "study" else []
+    record = ["--record", str(tmp_path / "r.csv")] if command[0] == "study" else []
     world = ["--data", str(tmp_path), "--out", str(out), "--config", str(config)]
     assert main([*command, *world, *record]) == 1
     error = capsys.readouterr().err

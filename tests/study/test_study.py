@@ -106,7 +106,7 @@ def test_study_records_are_whole(material, tmp_path):
     runs = sweep(configs, material, tmp_path)
     assert [r.config for r in runs] == configs
     records = study_records({"infonce": runs[0::2], "offclip": runs[1::2]}, material)
-    table = read_evidence(write_evidence(tmp_path / "records.json", records))
+    table = read_evidence(write_evidence(tmp_path / "records.csv", records))
     keys = ["split", "variant", "metric", "detail", "seed", "prompting", "head"]
     assert not table.duplicated(keys).any()
     for metric in ("normal_auc", "normal_auc_free", "abnormal_auc_pos", "abnormal_auc_pnc"):
@@ -115,7 +115,7 @@ def test_study_records_are_whole(material, tmp_path):
         one = single[single.detail == single.detail.iloc[0]]
         mean = one[one.seed.notna()].value.mean()
         assert one[one.seed.isna()].value.item() == pytest.approx(mean, abs=2e-6)
-    assert (table.interval.dropna().map(lambda pair: pair[0] <= pair[1])).all()
+    assert (table.low <= table.high)[table.low.notna()].all()
     p_values = table[table.metric.str.endswith("_delong_p")]
     assert set(p_values.seed) == {0, 1} and p_values.value.between(0, 1).all()
     assert set(p_values.metric) == {"normal_auc_delong_p", "abnormal_auc_pos_delong_p"}

@@ -6,7 +6,7 @@ import pytest
 from book.ledger_table import ledger_table
 from book.results_table import read_records, results_table
 from offclip.study import overview, pooled, spelled
-from offclip.study.tables import check_names, of_the_study, setting
+from offclip.study.tables import check_names, labels, of_the_study
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,8 @@ def test_what_is_beside_the_study_is_left_out_by_its_setting(all_records):
 
 
 def test_settings_stand_behind_the_name():
-    names = ["offclip", "offclip, 5% filter errors", "infonce, tuned: a 1, b 2"]
-    found = setting(pd.DataFrame({"variant": names}))
-    assert list(found) == ["", "5% filter errors", "tuned: a 1, b 2"]
+    rows = [("offclip", None, "prompted"), ("infonce", None, "raw"), ("no model", None, None)]
+    rows += [("offclip", "tuned: a 1, b 2", "prompted"), ("infonce", "batch 16", "raw")]
+    records = pd.DataFrame(rows, columns=["variant", "setting", "prompting"])
+    expected = ["offclip", "infonce, raw", "no model", "offclip, tuned: a 1, b 2"]
+    assert list(labels(records)) == [*expected, "infonce, batch 16, raw"]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.evaluation import Record, device_name
+from offclip.evaluation import Record, RunInfo, device_name
 from offclip.files import check_folder
 from offclip.folders import expect, separate, settled
 from offclip.keys import config_hash
 from offclip.models.heads import CosineHead
 from offclip.study.benchmark.cases import Options, cases_of
 from offclip.study.benchmark.protocols import Copy, Part, corrected_part, published_part
-from offclip.study.benchmark.records import ModelName, Origin, side_by_side
+from offclip.study.benchmark.records import ModelName, side_by_side
 from offclip.study.benchmark.scores import SCORED, Scorer, resize_for
 from offclip.study.benchmark.sets import PUBLISHED, corrected_set
 
@@ -97,8 +97,8 @@ def evaluate_published_set(
         )
     scored, here = copy.score(prompts, cases.names)
     digest = expect(here, SCORED).settings["scorer"]  # weights are hashed once
-    origin = Origin(
-        dataset,
+    origin = RunInfo(
+        dataset=dataset,
         **asdict(name),
         head="cosine" if isinstance(scorer.model.head, CosineHead) else "cross_attention",
         config=config_hash({"scores": digest, **asdict(options)}),

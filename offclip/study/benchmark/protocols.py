@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from offclip.evaluation import Record
+from offclip.evaluation import Record, RunInfo
 from offclip.evaluation.published_protocol import PublishedSet, published_numbers
 from offclip.folders import Mark, claim
 from offclip.keys import config_hash
 from offclip.study.benchmark.cases import Cases, Options, check_missing
 from offclip.study.benchmark.measures import Units, measure_boxes, measure_units, units_of
 from offclip.study.benchmark.pointing import point_in_files
-from offclip.study.benchmark.records import Origin, corrected_records, published_records
+from offclip.study.benchmark.records import corrected_records, published_records
 from offclip.study.benchmark.scores import (
     CONTENTS,
     SCORED,
@@ -57,7 +57,7 @@ class Part:
 
 
 def published_part(
-    copy: Copy, rules: PublishedSet, cases: Cases, scored: Scored, origin: Origin
+    copy: Copy, rules: PublishedSet, cases: Cases, scored: Scored, origin: RunInfo
 ) -> Part:
     """The published protocol, on the classes whose prompt was scored."""
     prompts, labels = rules.prompts(cases.test), rules.labels(cases.test)
@@ -91,7 +91,7 @@ def corrected_part(
     corrected: CorrectedSet,
     cases: Cases,
     scored: Scored,
-    origin: Origin,
+    origin: RunInfo,
     folder: Path,
 ) -> Part:
     """The corrected protocol by studies, on frontal images alone where the set wants it, boxes."""

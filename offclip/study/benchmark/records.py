@@ -1,12 +1,12 @@
 """Evidence records of a model on a published set, and both protocols side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from offclip.evaluation import Record, commit_of_code, percentile_interval
+from offclip.evaluation import Record, RunInfo, percentile_interval
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO, POOLED, PublishedNumbers
 from offclip.study.benchmark.measures import Measures
 
@@ -28,38 +28,7 @@ class ModelName:
     seed: int | None = None
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What all records of one evaluation share."""
-
-    dataset: str
-    variant: str
-    prompting: str | None
-    seed: int | None
-    head: str | None
-    config: str
-    minutes: float
-    device: str
-    commit: str = field(default_factory=commit_of_code)
-
-    def record(
-        self,
-        split: str,
-        metric: str,
-        detail: str,
-        value: float,
-        n: int,
-        interval: tuple[float, float] | None = None,
-        method: str | None = None,
-    ) -> Record:
-        """A record of one number."""
-        return Record(
-            **vars(self), split=split, metric=metric, detail=detail, value=float(value), unit="",
-            interval=interval, interval_method=method if interval else None, n=n,
-        )  # fmt: skip
-
-
-def corrected_records(origin: Origin, split: str, measures: Measures) -> list[Record]:
+def corrected_records(origin: RunInfo, split: str, measures: Measures) -> list[Record]:
     """A record for each answer; with an interval where it was resampled."""
     records = []
     for key, (value, resampled) in measures.answers.items():
@@ -68,12 +37,16 @@ def corrected_records(origin: Origin, split: str, measures: Measures) -> list[Re
         if len(finite):
             bounds = percentile_interval(value, finite)
             interval = (bounds.low, bounds.high)
-        records.append(origin.record(split, *key, value, measures.counts[key], interval, method))
+        records.append(
+            origin.record(
+                split, *key, value, measures.counts[key], interval=interval, method=method
+            )
+        )
     return records
 
 
 def published_records(
-    origin: Origin, numbers: PublishedNumbers, n: int, variant: str = ""
+    origin: RunInfo, numbers: PublishedNumbers, n: int, variant: str = ""
 ) -> list[Record]:
     """A record for each published number; the protocol has no intervals.
 

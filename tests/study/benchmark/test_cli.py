@@ -9,6 +9,7 @@ import torch
 from offclip.__main__ import _parser, main
 from offclip.cli.evaluate import _name
 from offclip.data.manifests import load_manifest
+from offclip.evaluation import read_evidence
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
 from offclip.study import material as material_module
 from tests.study.benchmark.fakes import copy
@@ -29,7 +30,7 @@ def model(tmp_path_factory):
 
 def test_a_published_set_and_its_evidence(model, tmp_path, capsys):
     root, rows = copy("chestx_det10")
-    record = tmp_path / "evidence.json"
+    record = tmp_path / "evidence.csv"
     command = ["evaluate", "chestx_det10", "--root", str(root), "--model", model, *QUICK,
                "--scores", str(tmp_path / "scores"), "--record", str(record)]  # fmt: skip
     assert main(command) == 0
@@ -37,12 +38,11 @@ def test_a_published_set_and_its_evidence(model, tmp_path, capsys):
     for words in ("published_auc", "normal_auc_free", "pointing_chance", "images | studies"):
         assert words in told
     assert not any(name in told for name in rows["study_id"]), "no image is named"
-    found = json.loads(record.read_text())
-    assert {each["variant"] for each in found} == {"small"}
+    found = read_evidence(record)
+    assert set(found["variant"]) == {"small"}
     assert main(command) == 0
     assert "unreadable" in told and "unreadable" not in capsys.readouterr().out
-    again = json.loads(record.read_text())
-    assert [each["value"] for each in again] == [each["value"] for each in found]
+    assert read_evidence(record)["value"].equals(found["value"])
     broken = tmp_path / "broken"
     shutil.copytree(root, broken)
     image = rows.loc[rows["split"] == "test", "image"].iloc[0]
@@ -107,7 +107,7 @@ def test_a_finished_run_on_a_published_set(tmp_path, monkeypatch, capsys):
     config.write_text(json.dumps({**SMALL, "image_widths": [8, 16]}))
     world = ["--data", str(tmp_path), "--out", str(tmp_path / "runs"), "--config", str(config)]
     root, _ = copy("chestx_det10")
-    record = tmp_path / "evidence.json"
+    record = tmp_path / "evidence.csv"
     command = ["evaluate", "chestx_det10", "--root", str(root), *world, *QUICK, "--no-validation",
                "--scores", str(tmp_path / "scores"), "--record", str(record)]  # fmt: skip
     assert main(command) == 1
@@ -116,6 +116,6 @@ def test_a_finished_run_on_a_published_set(tmp_path, monkeypatch, capsys):
     assert main(["evaluate", *world]) == 0
     assert "normal_auc" in capsys.readouterr().out
     assert main(command) == 0
-    first = json.loads(record.read_text())[0]
+    first = read_evidence(record).iloc[0]
     assert first["variant"] == "offclip" and first["prompting"] == "prompted"
     assert first["seed"] == 0 and first["head"] == "cross_attention"
