@@ -210,8 +210,8 @@ def _write_part(array: Path, root: Path, task: _Task) -> tuple[list[_Row], list[
     for image, name in zip(images, names, strict=True):
         fingerprint = fingerprint_inside(root, name)
         now = {"image": name, "fingerprint": fingerprint, "code": code_version(__name__)}
-        row = rows_before.get(name, {"fault": "unknown"})
-        same = not row["fault"] and now.items() <= row.items()
+        row = rows_before.get(name, {})
+        same = not row.get("fault", "unknown") and now.items() <= row.items()
         if not same or row["crc32"] != zlib.crc32(image.tobytes()):
             image[:], about = _picture(root, name)
             row = {**now, **about, "crc32": zlib.crc32(image.tobytes())}
