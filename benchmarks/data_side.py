@@ -29,8 +29,8 @@ from benchmarks.chunked_losses import clean_commit
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
 from offclip.evaluation import Record, config_hash, device_name, write_evidence
+from offclip.imaging.resize import LONGER_SIDE
 from offclip.phantom import render_many
-from offclip.squares import LONGER_SIDE
 from offclip.training import Augmentation, augment
 
 BATCH = 256

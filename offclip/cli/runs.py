@@ -180,8 +180,8 @@ def _predict(options: argparse.Namespace) -> None:
 
 def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     """Model, and how it takes a grey picture."""
+    from offclip.imaging.resize import published_square
     from offclip.models import load_model, load_published
-    from offclip.squares import published_square
     from offclip.study import CachedMaterial
     from offclip.study import load_model as load_run
     from offclip.study.external_scores import square_of

@@ -31,7 +31,6 @@ from offclip.data.curation_folder import (
     Tally,
 )
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import upright_boxes
 from offclip.data.readers import READERS, Reader
 from offclip.data.readers.mimic import NO_FINDING
 from offclip.data.records import COLUMNS, read_records, write_record_parts
@@ -39,6 +38,7 @@ from offclip.data.spread import Spread
 from offclip.data.texts import PART, text_parts, write_texts
 from offclip.files import atomic_path, check_folder, write_json
 from offclip.folders import Mark, check, replaced, separate, settled
+from offclip.imaging.boxes import upright_boxes
 from offclip.keys import code_version
 from offclip.text import (
     FilterPolicy,

@@ -16,7 +16,7 @@ from jaxtyping import Float32, UInt8
 
 from offclip.disclosure.local import PICTURES, LocalCopy
 from offclip.disclosure.regions import regions
-from offclip.squares import CROP, LONGER_SIDE, published_square
+from offclip.imaging.resize import CROP, LONGER_SIDE, published_square
 
 COARSE, FINE = 16, 64
 SAME, LEAST, APART = 0.95, 0.6, 0.6

@@ -10,11 +10,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from offclip.evaluation.picture_files import FilePictures
+from offclip.imaging.resize import ImageRows
 from offclip.models import PairModel
 from offclip.models.towers import Features
-from offclip.squares import PictureRows
 
-Pictures: TypeAlias = UInt8[np.ndarray, "image side side"] | PictureRows | FilePictures
+Pictures: TypeAlias = UInt8[np.ndarray, "image side side"] | ImageRows | FilePictures
 
 
 def check_words(model: PairModel, prompts: Sequence[str]) -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from offclip.data.archive import scaled_boxes
-from offclip.data.pictures import boxes_in_square, image_facts
 from offclip.evaluation import attention_maps, bootstrap_pointing, pointing_game
 from offclip.evaluation.grounding import boxes_without_margin
 from offclip.evaluation.metrics import patient_weights
 from offclip.evaluation.zero_shot import positive_prompt
 from offclip.files import atomic_path
+from offclip.imaging.boxes import boxes_in_square
+from offclip.imaging.facts import image_facts
 from offclip.keys import code_version, config_hash, fingerprint_inside
 from offclip.study.external_corrected import Corrected
 from offclip.study.external_scores import Scored, Scorer

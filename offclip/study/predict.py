@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from offclip.data.image_format import image_format
-from offclip.data.pictures import read_grey
 from offclip.evaluation.zero_shot import check_batch_size, check_words, prompt_features, scores_of
+from offclip.imaging import read_radiograph
+from offclip.imaging.read import is_image
 from offclip.models.model import PairModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
@@ -78,7 +78,7 @@ def _is_image(path: Path) -> bool:
         return False
     by_name = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     try:
-        return by_name or bool(image_format(path))
+        return by_name or is_image(path)
     except OSError:
         return True
 
@@ -112,7 +112,7 @@ def predict(
         read = {}
         for file in files[start : start + batch_size]:
             try:
-                read[str(file)] = square(read_grey(file))
+                read[str(file)] = square(read_radiograph(file))
             except (ValueError, OSError) as error:
                 refused[str(file)] = str(error)
         if read:

@@ -15,8 +15,7 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold
 from transformers import PreTrainedTokenizerFast
 
-from offclip.data.batches import StudyBatches
-from offclip.data.pictures import Pictures, boxes_in_square
+from offclip.data.batches import AugmentedImages, StudyBatches
 from offclip.evaluation import (
     Protocol,
     attention_maps,
@@ -27,6 +26,7 @@ from offclip.evaluation import (
 from offclip.evaluation.protocol import positive_prompt
 from offclip.files import atomic_path
 from offclip.folders import Mark, claim, claimed
+from offclip.imaging.boxes import boxes_in_square
 from offclip.keys import code_version, config_hash
 from offclip.models import PairModel
 from offclip.study.material import training_texts
@@ -49,7 +49,7 @@ class RealSet:
     """
 
     records: pd.DataFrame
-    pictures: Pictures
+    pictures: AugmentedImages
     asked: Protocol
     boxed: dict[str, str]
 
@@ -138,7 +138,7 @@ def cross_fit_key(
     start: Run | None = None,
 ) -> str:
     """Names everything that decides the outcome of :func:`cross_fit`."""
-    pictures = real.pictures.pictures
+    pictures = real.pictures.images
     return config_hash({
         "config": asdict(config),
         "folds": folds,
@@ -194,7 +194,7 @@ def _fit(
 
 def scored(real: RealSet, model: PairModel) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Scores by prompt of every image, and the pointing game in the boxes, by one model."""
-    size = real.pictures.pictures.shape[1]
+    size = real.pictures.images.shape[1]
     prompts = [positive_prompt(phrase) for phrase in real.boxed.values()]
     maps = attention_maps(model, real.pictures.draw(0), prompts)
     hits = pointing_game(
@@ -208,5 +208,5 @@ def _table(part: RealSet, model: PairModel) -> pd.DataFrame:
 
 
 def _part(real: RealSet, rows: Sequence[int] | np.ndarray) -> RealSet:
-    pictures = Pictures([real.pictures.ids[i] for i in rows], real.pictures.pictures[rows])
+    pictures = AugmentedImages([real.pictures.ids[i] for i in rows], real.pictures.images[rows])
     return replace(real, records=real.records.iloc[rows].reset_index(drop=True), pictures=pictures)

@@ -15,12 +15,12 @@ from offclip.__main__ import main
 from offclip.data import cache, texts
 from offclip.data.archive import REASONS, curate_archive
 from offclip.data.cache import ImageCache
-from offclip.data.pictures import read_grey
 from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
 from offclip.data.spread import spread
 from offclip.folders import WORK
-from offclip.squares import published_square
+from offclip.imaging import read_radiograph
+from offclip.imaging.resize import published_square
 from offclip.study import material_of
 from offclip.text import report_prompts
 
@@ -203,7 +203,9 @@ def test_what_was_finished_is_not_read_again(root, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="got unfinished curated records of mimic_cxr"):
         material_of(out, tmp_path / "runs")
     read = []
-    monkeypatch.setattr(cache, "read_grey", lambda path: read.append(path) or read_grey(path))
+    monkeypatch.setattr(
+        cache, "read_radiograph", lambda path: read.append(path) or read_radiograph(path)
+    )
     monkeypatch.setattr(
         texts, "report_prompts", lambda *given: read.append(given) or report_prompts(*given)
     )

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from transformers import BertTokenizerFast
 
 from offclip.evaluation.zero_shot import prompt_features
+from offclip.imaging.resize import published_square
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.models.published import (
     PublishedCARZero,
@@ -28,7 +29,6 @@ from offclip.models.published.names import (
     used_shapes,
 )
 from offclip.models.published.text import published_text
-from offclip.squares import published_square
 from tests.paths import golden
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "there", "is", "no",

@@ -10,8 +10,8 @@ from PIL import Image
 
 from offclip.cli.rehearse import add
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import read_grey
 from offclip.data.readers import READERS
+from offclip.imaging import read_radiograph
 from offclip.phantom import render
 from offclip.rehearsal import LAYOUTS, MARKER, rehearse
 from offclip.rehearsal.cases import FINDINGS, Case, draw_cases, pictures, shares
@@ -83,7 +83,7 @@ def test_pictures_are_read_as_they_were_drawn(name, made):
     rows, _ = READERS[name](made[name])
     frontal = rows[rows["view"] != "LATERAL"]
     for image in frontal["image"][:8]:
-        grey = read_grey(made[name] / image)
+        grey = read_radiograph(made[name] / image)
         assert grey.shape == (128, 112)
         body, air = grey[75:100, 45:67], grey[:8, :8]
         assert np.median(body) > np.median(air) + 40  # bone bright, air dark, however stored

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from offclip.data.pictures import read_grey
+from offclip.imaging import read_radiograph
 from offclip.study import external_scores
 from offclip.study.external_corrected import units_of
 from offclip.study.external_pointing import boxes_seen, measure_pointing, point
 from offclip.study.external_scores import Scored, Scorer, score_digest, score_images
-from tests.data.turned import BOX, stored
+from tests.imaging.turned import BOX, stored
 from tests.study.external_fakes import Oracle, known_pictures, square
 
 PROMPTS = ["there is a", "there is b"]
@@ -217,7 +217,7 @@ def test_boxes_go_from_the_tables_pixels_to_what_the_model_sees():
 def test_the_game_is_played_in_boxes_that_turn_with_their_picture(orientation, tmp_path):
     """Attention on the bright rectangle of a file is a hit, however the file is turned."""
     stored(tmp_path / "p.png", orientation)
-    grey = read_grey(tmp_path / "p.png")
+    grey = read_radiograph(tmp_path / "p.png")
     y, x = np.argwhere(square(grey) > 120).mean(axis=0)
     known = {zlib.crc32(np.ascontiguousarray(square(grey)).tobytes()): "p.png"}
     cell = 8 * (int(y) // 8) + int(x) // 8

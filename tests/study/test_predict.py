@@ -10,7 +10,7 @@ from PIL import Image
 from offclip.__main__ import main
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
 from offclip.study.predict import image_files, left_out
-from tests.data.dicoms import write
+from tests.imaging.dicoms import write
 
 GREY = np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)
 READ = {"IM0001", "IM0002", "a.png", "deep/b.jpg", "deep/.hidden", "wrong.txt"}
