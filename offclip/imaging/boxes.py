@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-_ON_ITS_SIDE = (5, 6, 7, 8)
+ON_ITS_SIDE = (5, 6, 7, 8)
+"""EXIF orientations in which rows are stored as columns."""
 
 
 def upright_boxes(
@@ -23,13 +24,13 @@ def upright_boxes(
         table_size: width and height that the boxes refer to; default: those of the stored image.
     """
     width, height = map(float, size)
-    stored = (height, width) if orientation in _ON_ITS_SIDE else (width, height)
+    stored = (height, width) if orientation in ON_ITS_SIDE else (width, height)
     across, down = (s / t for s, t in zip(stored, table_size or stored, strict=True))
     turned = []
     for box in boxes:
         x = [box["x_min"] * across, box["x_max"] * across]
         y = [box["y_min"] * down, box["y_max"] * down]
-        if orientation in _ON_ITS_SIDE:
+        if orientation in ON_ITS_SIDE:
             x, y = y, x
         if orientation in (2, 3, 6, 7):  # left and right change places
             x = [width - x[1], width - x[0]]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from offclip.imaging.boxes import ON_ITS_SIDE
 from offclip.imaging.errors import named_errors
 from offclip.imaging.read import is_dicom
 
@@ -21,7 +22,6 @@ _VIEWS: dict[str, View] = {
 }  # fmt: skip
 _WORDS = ("PA", "AP", "LAT", "LATERAL")
 _ELEMENTS = ("Rows", "Columns", "ViewPosition", "PatientOrientation", "SeriesDescription")
-_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ImageFacts:
     def upright_size(self) -> tuple[int, int]:
         """Width and height of the image that ``read_radiograph`` gives."""
         size = (self.width, self.height)
-        return size[::-1] if self.orientation in _ON_ITS_SIDE else size
+        return size[::-1] if self.orientation in ON_ITS_SIDE else size
 
 
 def image_facts(path: str | Path) -> ImageFacts:
@@ -70,7 +70,7 @@ def image_facts(path: str | Path) -> ImageFacts:
 
         with open_raster(path) as image:
             orientation = orientation_of(image)
-            return ImageFacts("", orientation in _ON_ITS_SIDE, *image.size, orientation)
+            return ImageFacts("", orientation in ON_ITS_SIDE, *image.size, orientation)
 
 
 def _dicom_facts(path: str | Path) -> ImageFacts:

@@ -4,9 +4,7 @@ Modality table or slope → VOI table or window → inversion → 8 bits, worked
 that occurs.
 """
 
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -14,22 +12,13 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 
 from offclip.imaging.errors import UnreadableImage
-from offclip.imaging.levels import Levels, map_levels, quantile
+from offclip.imaging.levels import Levels, inner_range, map_levels
 
-_OUTLIERS = 0.01  # of the pixels at either end
-_LEAST = 1 / 16  # of the grey scale that the others must span
+_LEAST = 1 / 16  # of the grey scale that all but the outliers must span
 
 
-@dataclass(frozen=True)
-class Storage:
-    """How values lie in the words of a file.
-
-    Attributes:
-        word: bits of a word.
-        bits: that a value has.
-        high_bit: the highest of these, by the header.
-        signed: in two's complement.
-    """
+class Storage(NamedTuple):
+    """How values lie in the words of a file, by its header: numbers of bits."""
 
     word: int
     bits: int
@@ -61,7 +50,26 @@ def viewer_grey(
         UnreadableImage: a number that is not finite, an unknown window function, a damaged table;
             or a window that shows nearly one even grey.
     """
-    return map_levels(words, partial(_viewer_levels, words, storage, header))
+
+    def grey(levels: Levels, counts: Levels) -> Levels:
+        padding = _padding(levels, storage, header)
+        values = stored_values(levels, words, storage, ~padding)
+        padding |= _padding(values, storage, header)
+        kept = padding if padding.all() else ~padding
+        scaled = _modality(values, header)
+        shown = _voi(scaled, header)
+        if shown is None and np.ptp(scaled[kept]) == 0:
+            return np.zeros(len(levels))
+        if shown is None:
+            low, high = _ends(scaled[kept], counts[kept])
+            shown = np.clip((scaled - low) / (high - low), 0, 1)
+        else:
+            _check_contrast(shown[kept], scaled[kept], counts[kept])
+        shape = str(header.get("PresentationLUTShape") or "").strip().upper()
+        inverted = header.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+        return np.where(padding, 0, np.rint(255 * (1 - shown if inverted else shown)))
+
+    return map_levels(words, grey)
 
 
 def published_grey(
@@ -81,37 +89,14 @@ def published_grey(
     return map_levels(words, grey)
 
 
-def _viewer_levels(
-    words: np.ndarray, storage: Storage, header: Dataset, levels: Levels, counts: Levels
-) -> Levels:
-    padding = _padding(levels, storage, header)
-    values = stored_values(levels, words, storage, ~padding)
-    padding |= _padding(values, storage, header)
-    scaled = _modality(values, header)
-    if not np.isfinite(scaled).all():
-        raise UnreadableImage("its values are not finite when they are rescaled")
-    shown = _voi(scaled, header)
-    kept = ~padding if not padding.all() else padding
-    if shown is None and np.ptp(scaled[kept]) == 0:
-        return np.zeros(len(levels))
-    if shown is None:
-        shown = _full_range(scaled, scaled[kept], counts[kept])
-    else:
-        _check_contrast(shown[kept], scaled[kept], counts[kept])
-    shape = str(header.get("PresentationLUTShape") or "").strip().upper()
-    if header.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE":
-        shown = 1 - shown
-    return np.where(padding, 0, np.rint(255 * shown))
-
-
 def stored_values(
     levels: Levels, words: np.ndarray, storage: Storage, counted: np.ndarray | slice = slice(None)
 ) -> Levels:
     """Values of the words that occur.
 
-    Bits above those stored hold the sign, overlays, or nothing, and are dropped, unless the header
-    is wrong. It is where the image is smoother with them: then they belong to the values. Values in
-    the upper bits of a word, by the header, are shifted down if any word has bits there.
+    Bits above those stored hold the sign, an overlay, or nothing, and are dropped. Where the header
+    has values in the upper bits of a word, they are shifted down if any word has bits there. Where
+    the image is smoother with all its bits, ``BitsStored`` is wrong and they are kept.
 
     Args:
         levels: words that occur.
@@ -119,19 +104,15 @@ def stored_values(
         storage: by the header.
         counted: which levels are of the image, and not padding.
     """
-    whole = _integers(levels, storage.word, storage.signed)
-    plain = _integers(levels, storage.bits, storage.signed)
+    word, bits, high_bit, signed = storage
+    whole, plain = _integers(levels, word, signed), _integers(levels, bits, signed)
     used = levels[counted]
-    if not len(used) or used.max() < 2**storage.bits or (whole == plain)[counted].all():
+    if not len(used) or used.max() < 2**bits or (whole == plain)[counted].all():
         return plain
-    if storage.high_bit >= storage.bits:
-        shift = min(storage.high_bit, storage.word - 1) + 1 - storage.bits
-        return _integers(levels >> shift, storage.bits, storage.signed)
+    if high_bit >= bits:
+        return _integers(levels >> (min(high_bit, word - 1) + 1 - bits), bits, signed)
     rows = words[:: 1 + len(words) // 300]
-    rough = [
-        np.abs(np.diff(_integers(rows, bits, storage.signed))).sum()
-        for bits in (storage.bits, storage.word)
-    ]
+    rough = [np.abs(np.diff(_integers(rows, each, signed))).sum() for each in (bits, word)]
     return plain if rough[0] <= rough[1] else whole
 
 
@@ -142,7 +123,7 @@ def _integers(words: np.ndarray, bits: int, signed: bool) -> np.ndarray:
 
 
 def _padding(values: Levels, storage: Storage, header: Dataset) -> np.ndarray:
-    """Which values fill what was not exposed (C.7.5.1.1.2); of signed values, in any VR."""
+    """Which values fill what was not exposed (C.7.5.1.1.2), with or without their sign."""
     value, limit = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
     if not isinstance(value, int):
         return np.zeros(len(values), bool)
@@ -157,10 +138,13 @@ def _modality(values: Levels, header: Dataset) -> Levels:
     table = _first_table(header, "ModalityLUTSequence")
     if table is not None:
         return _looked_up(values, *table)
-    slope = next(iter(_numbers(header, "RescaleSlope")), 1.0)
-    if slope == 0:
+    slope, intercept = _numbers(header, "RescaleSlope"), _numbers(header, "RescaleIntercept")
+    if slope[:1] == [0]:
         raise UnreadableImage("expected a RescaleSlope other than 0")
-    return values * slope + next(iter(_numbers(header, "RescaleIntercept")), 0.0)
+    scaled = values * [*slope, 1.0][0] + [*intercept, 0.0][0]
+    if not np.isfinite(scaled).all():
+        raise UnreadableImage("its values are not finite when they are rescaled")
+    return scaled
 
 
 def _voi(values: Levels, header: Dataset) -> Levels | None:
@@ -169,12 +153,10 @@ def _voi(values: Levels, header: Dataset) -> Levels | None:
     if table is not None:
         first, entries = table
         # its own ends: descriptors promise 16 bits of tables that use 12
-        fractions = (entries - entries.min()) / max(np.ptp(entries), 1)
-        return _looked_up(values, first, fractions)
+        return _looked_up(values, first, (entries - entries.min()) / max(np.ptp(entries), 1))
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    least = 1.0 if function == "LINEAR" else np.nextafter(0, 1)
     windows = zip(_numbers(header, "WindowCenter"), _numbers(header, "WindowWidth"), strict=False)
-    usable = [(center, width) for center, width in windows if width >= least]
+    usable = [each for each in windows if each[1] >= 1 or (each[1] > 0 and function != "LINEAR")]
     if not usable:
         return None
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
@@ -187,13 +169,12 @@ def _voi(values: Levels, header: Dataset) -> Levels | None:
         return np.clip(apply_windowing(values, window) / 255, 0, 1)
 
 
-def _full_range(values: Levels, kept: np.ndarray, counts: np.ndarray) -> Levels:
-    """From the lowest value, black, to the highest, white."""
-    low, high = kept.min(), kept.max()
-    ends = quantile(kept, counts, _OUTLIERS), quantile(kept, counts, 1 - _OUTLIERS)
-    if 0 < ends[1] - ends[0] < (high - low) * _LEAST:
-        low, high = ends
-    return np.clip((values - low) / (high - low), 0, 1)
+def _ends(values: Levels, counts: Levels) -> tuple[float, float]:
+    """The lowest and the highest value, unless outliers would take nearly all of the scale."""
+    low, high = inner_range(values, counts)
+    if 0 < high - low < np.ptp(values) * _LEAST:
+        return low, high
+    return float(values.min()), float(values.max())
 
 
 def _check_contrast(shown: Levels, values: Levels, counts: Levels) -> None:
@@ -202,12 +183,9 @@ def _check_contrast(shown: Levels, values: Levels, counts: Levels) -> None:
     Raises:
         UnreadableImage: an even grey, or nearly so.
     """
-
-    def span(each: Levels) -> float:
-        return quantile(each, counts, 1 - _OUTLIERS) - quantile(each, counts, _OUTLIERS)
-
     even = np.ptp(shown) == 0 and np.ptp(values) > 0
-    if even or (span(values) > 0 and span(shown) < _LEAST):
+    differ = np.ptp(inner_range(values, counts)) > 0
+    if even or (differ and np.ptp(inner_range(shown, counts)) < _LEAST):
         raise UnreadableImage(
             "its window shows nearly one even grey, though its pixels differ; leave it out"
         )
@@ -217,11 +195,10 @@ def _first_table(header: Dataset, name: str) -> tuple[int, np.ndarray] | None:
     """First value that a lookup table maps, and its entries (C.11.1.1); of the first not empty."""
     for item in header.get(name) or ():
         descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
-        if not descriptor or data is None or data == b"":
-            continue
-        count, first, bits = (int(number) for number in descriptor)
-        entries = _entries(data, count or 2**16, bits, header.original_encoding[1])
-        return first, entries.astype(np.float64)
+        if descriptor and data not in (None, b""):
+            count, first, bits = (int(number) for number in descriptor)
+            little = header.original_encoding[1]
+            return first, _entries(data, count or 2**16, bits, little).astype(np.float64)
     return None
 
 
@@ -241,11 +218,8 @@ def _entries(data: Any, count: int, bits: int, little: bool) -> np.ndarray:
 
 
 def _looked_up(values: Levels, first: int, entries: np.ndarray) -> Levels:
-    """Entries for values; ``first`` is read with the sign with which it meets them.
-
-    Its value representation, US or SS, is often the wrong one.
-    """
-    low, high = values.min(), values.max()
+    """Entries for values; US or SS, ``first`` is read with the sign with which it meets them."""
+    low, high = float(values.min()), float(values.max())
 
     def overlap(start: int) -> float:
         return float(min(high, start + len(entries) - 1) - max(low, start))

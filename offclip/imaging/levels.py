@@ -7,17 +7,15 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 Levels: TypeAlias = Shaped[np.ndarray, " level"]
+_OUTLIERS = 0.01  # of the pixels at either end
 
 
 def map_levels(
     pixels: Shaped[np.ndarray, "height width"], grey: Callable[[Levels, Levels], Levels]
 ) -> UInt8[np.ndarray, "height width"]:
-    """Look ``grey`` up for every pixel.
+    """Look ``grey`` up for every pixel, which are unsigned integers.
 
-    Args:
-        pixels: unsigned integers.
-        grey: from the levels that occur, ascending, and how many pixels have each, to the grey
-            of each level, from 0 to 255.
+    It maps the levels that occur, and how many pixels have each, to a grey from 0 to 255.
     """
     if pixels.itemsize > 2:
         levels, index, counts = np.unique(pixels, return_inverse=True, return_counts=True)
@@ -29,8 +27,9 @@ def map_levels(
     return table[pixels]
 
 
-def quantile(values: Levels, counts: Levels, share: float) -> float:
-    """The smallest value that at least this share of the pixels does not exceed."""
+def inner_range(values: Levels, counts: Levels) -> tuple[float, float]:
+    """The values between which all pixels lie but 1 % at either end."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(counts[order])
-    return float(values[order][np.searchsorted(below, share * below[-1])])
+    low, high = np.searchsorted(below, np.array([_OUTLIERS, 1 - _OUTLIERS]) * below[-1])
+    return float(values[order][low]), float(values[order][high])

@@ -12,14 +12,11 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from offclip.imaging.errors import UnreadableImage, check_size
-from offclip.imaging.levels import Levels, map_levels, quantile
+from offclip.imaging.levels import Levels, inner_range, map_levels
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
-ON_ITS_SIDE = (5, 6, 7, 8)
-"""EXIF orientations in which rows are stored as columns."""
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 _DEPTHS = (8, 10, 12, 14, 16)
-_INSIDE = 0.99  # of the pixels must lie within the used bits
 _LUMA = (0.299, 0.587, 0.114)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -99,7 +96,7 @@ def _eight_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
         )
 
     def grey(levels: Levels, counts: Levels) -> np.ndarray:
-        highest = quantile(levels, counts, _INSIDE)
+        highest = inner_range(levels, counts)[1]
         depth = bits or next(each for each in _DEPTHS if highest < 2**each)
         if highest >= 2**depth:
             raise UnreadableImage(f"expected values of {depth} bits, got many up to {highest:.0f}")
