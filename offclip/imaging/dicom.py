@@ -48,9 +48,10 @@ def read_dicom(path: str | Path, scaling: str = "window") -> UInt8[np.ndarray, "
 
     Args:
         path: of the file.
-        scaling: "window", as a viewer shows it, see :func:`offclip.imaging.grey.viewer_grey`; or
-            "max", as in the published evaluation code of OFF-CLIP and CARZero, see
-            :func:`offclip.imaging.grey.published_grey`.
+        scaling: "window", as a viewer shows it: by the file's first VOI table or window, else from
+            the lowest value to the highest, padding black (``viewer_grey``); or "max", as in the
+            published evaluation code of OFF-CLIP and CARZero: stored values over their highest,
+            neither windowed nor inverted (``published_grey``).
 
     Raises:
         UnreadableImage: not one grey image of integers, no decoder for its compression, or values
@@ -121,11 +122,12 @@ def _decoded(header: Dataset) -> tuple[Shaped[np.ndarray, "height width"], Stora
         ) from None
     compressed = syntax.is_encapsulated
     allocated, precision = (_compressed_bits if compressed else _raw_bits)(header, syntax)
-    stored = min(whole_number(header, "BitsStored", _high_bit(header, allocated) + 1), precision)
+    stored = whole_number(header, "BitsStored", 0) or _high_bit(header, allocated) + 1
+    stored = min(stored, precision)
     signed = whole_number(header, "PixelRepresentation", 0) == 1
     header.file_meta.TransferSyntaxUID = syntax
     options: dict[str, Any] = {
-        "raw": True, "correct_unused_bits": False, "allow_excess_frames": False,
+        "raw": True, "correct_unused_bits": False, "view_only": True, "allow_excess_frames": False,
         "number_of_frames": 1, "samples_per_pixel": 1, "bits_allocated": allocated,
         "bits_stored": precision, "pixel_representation": int(signed),
         "photometric_interpretation": "MONOCHROME2",

@@ -197,15 +197,15 @@ def _first_table(header: Dataset, name: str) -> tuple[int, np.ndarray] | None:
         descriptor, data = item.get("LUTDescriptor"), item.get("LUTData")
         if descriptor and data not in (None, b""):
             count, first, bits = (int(number) for number in descriptor)
-            little = header.original_encoding[1]
-            return first, _entries(data, count or 2**16, bits, little).astype(np.float64)
+            big = header.original_encoding[1] is False
+            return first, _entries(data, count or 2**16, bits, big).astype(np.float64)
     return None
 
 
-def _entries(data: Any, count: int, bits: int, little: bool) -> np.ndarray:
+def _entries(data: Any, count: int, bits: int, big: bool) -> np.ndarray:
     """Entries of a table: words, or two bytes in a word where an entry has up to 8 bits."""
     if isinstance(data, bytes):
-        words = np.frombuffer(data + bytes(len(data) % 2), "<u2" if little else ">u2")
+        words = np.frombuffer(data + bytes(len(data) % 2), ">u2" if big else "<u2")
     else:
         words = np.atleast_1d(np.asarray(data)).astype(np.int64).astype(np.uint16)
     if bits <= 8 and len(words) == (count + 1) // 2 and count > 1:

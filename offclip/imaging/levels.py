@@ -8,6 +8,7 @@ from jaxtyping import Shaped, UInt8
 
 Levels: TypeAlias = Shaped[np.ndarray, " level"]
 _OUTLIERS = 0.01  # of the pixels at either end
+_ROWS = 64  # at a time: NumPy makes 64-bit integers of them
 
 
 def map_levels(
@@ -20,11 +21,25 @@ def map_levels(
     if pixels.itemsize > 2:
         levels, index, counts = np.unique(pixels, return_inverse=True, return_counts=True)
         return grey(levels, counts).astype(np.uint8)[index].reshape(pixels.shape)
-    counts = np.bincount(pixels.ravel())
+    size = int(pixels.max()) + 1
+    counts = np.sum(
+        [np.bincount(block.ravel(), minlength=size) for block in _blocks(pixels)], axis=0
+    )
     levels = np.flatnonzero(counts)
-    table = np.zeros(len(counts), np.uint8)
+    table = np.zeros(size, np.uint8)
     table[levels] = grey(levels, counts[levels])
-    return table[pixels]
+    return look_up(table, pixels)
+
+
+def look_up(
+    table: UInt8[np.ndarray, " value"], pixels: Shaped[np.ndarray, "height width"]
+) -> UInt8[np.ndarray, "height width"]:
+    """Entries of the table for unsigned integers below its length."""
+    return np.concatenate([table.take(block, mode="clip") for block in _blocks(pixels)])
+
+
+def _blocks(pixels: np.ndarray) -> list[np.ndarray]:
+    return [pixels[start : start + _ROWS] for start in range(0, len(pixels), _ROWS)]
 
 
 def inner_range(values: Levels, counts: Levels) -> tuple[float, float]:

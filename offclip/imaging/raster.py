@@ -6,17 +6,19 @@ Pillow cuts 16-bit colour and grey with alpha to the upper 8 bits; OpenCV decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from offclip.imaging.errors import UnreadableImage, check_size
-from offclip.imaging.levels import Levels, inner_range, map_levels
+from offclip.imaging.levels import look_up
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 _DEPTHS = (8, 10, 12, 14, 16)
+_OUTLIERS = 0.01  # of the pixels may be above the used bits
 _LUMA = (0.299, 0.587, 0.114)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,22 +35,26 @@ def read_raster(path: str | Path, bits: int | None) -> UInt8[np.ndarray, "height
     """Grey of a raster file; see :func:`offclip.imaging.read_radiograph`."""
     with open_raster(path) as image:
         turn = _UPRIGHT.get(orientation_of(image))
-        deep_colour = ";16" in str(image.tile) and not image.mode.startswith("I")
-        if deep_colour:
-            values = _deep_colour(path)
-        elif image.mode.startswith("I"):
-            values = np.asarray(image)
-        elif image.mode in _EIGHT_BITS:
-            grey = image.convert("L")
-            return np.asarray(grey if turn is None else grey.transpose(turn))
-        else:
-            raise UnreadableImage(f"expected grey, RGB or a palette, got {image.mode} pixels")
-        if image.format in ("PPM", "JPEG2000"):
-            bits = 16  # Pillow has scaled them to that
-        grey = _eight_bits(values, bits)
-        if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]
-            grey = 255 - grey  # white is zero, which Pillow heeds in 8 bits only
+        grey = _grey(image, path, bits)
     return grey if turn is None else np.asarray(Image.fromarray(grey).transpose(turn))
+
+
+def _grey(image: Any, path: str | Path, bits: int | None) -> np.ndarray:
+    """8-bit grey as stored, of an open file."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+    elif ";16" in str(image.tile):
+        values = _deep_colour(path)
+    elif image.mode in _EIGHT_BITS:
+        return np.asarray(image.convert("L"))
+    else:
+        raise UnreadableImage(f"expected grey, RGB or a palette, got {image.mode} pixels")
+    if image.format in ("PPM", "JPEG2000"):
+        bits = 16  # Pillow has scaled them to that
+    grey = _eight_bits(values, bits)
+    if image.format == "TIFF" and image.tag_v2.get(262) == 0:
+        return 255 - grey  # white is zero, which Pillow heeds in 8 bits only
+    return grey
 
 
 @contextmanager
@@ -95,11 +101,11 @@ def _eight_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
             f"expected values of 0 to 65535, got {values.min()} to {values.max()}; scale them"
         )
 
-    def grey(levels: Levels, counts: Levels) -> np.ndarray:
-        highest = inner_range(levels, counts)[1]
-        depth = bits or next(each for each in _DEPTHS if highest < 2**each)
-        if highest >= 2**depth:
-            raise UnreadableImage(f"expected values of {depth} bits, got many up to {highest:.0f}")
-        return np.rint(np.clip(levels / (2**depth - 1), 0, 1) * 255)
+    def holds(depth: int) -> bool:
+        return bool(np.count_nonzero(values >= 2**depth) <= _OUTLIERS * values.size)
 
-    return map_levels(values.astype(np.uint16), grey)
+    depth = bits or next(filter(holds, _DEPTHS))
+    if not holds(depth):
+        raise UnreadableImage(f"expected values of {depth} bits, got up to {values.max()}")
+    grey = np.rint(np.arange(2**16) * (255 / (2**depth - 1))).clip(0, 255).astype(np.uint8)
+    return look_up(grey, values)

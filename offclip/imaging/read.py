@@ -63,7 +63,7 @@ def is_dicom(path: str | Path) -> bool:
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a file is DICOM or a format that Pillow knows, by its content.
+    """Whether a file has a format that :func:`read_radiograph` reads, by its content.
 
     Raises:
         OSError: it cannot be opened.
@@ -72,8 +72,10 @@ def is_image(path: str | Path) -> bool:
         return True
     from PIL import Image
 
+    from offclip.imaging.raster import FORMATS
+
     try:
-        with named_errors(path), Image.open(path):
+        with named_errors(path), Image.open(path, formats=FORMATS):
             return True
     except ValueError:
         return False

@@ -99,6 +99,7 @@ def test_missing_and_empty_elements_have_their_usual_values(name, tmp_path):
         {"HighBit": 7},
         {"BitsStored": 8, "HighBit": 7},  # values have more
         {"BitsStored": 99},
+        {"BitsStored": 0},
         {"BitsAllocated": 8},
         {"BitsAllocated": 12},
         {"NumberOfFrames": 0},
