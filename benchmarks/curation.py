@@ -41,9 +41,9 @@ from offclip.data.archive import curate_archive
 from offclip.data.cache import write_cache
 from offclip.data.spread import Spread, cores, spread
 from offclip.evaluation import Record, config_hash, device_name, write_evidence
+from offclip.imaging.resize import published_square
 from offclip.phantom import render_many
 from offclip.rehearsal import rehearse
-from offclip.squares import published_square
 from offclip.training.watch import process_gib
 
 HEIGHT, WIDTH = 3056, 2544

@@ -27,7 +27,6 @@ from benchmarks._notes import ROUNDS, Notes, speed_parser
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
 from offclip.phantom import render_many
-from offclip.squares import LONGER_SIDE
 from offclip.training import Augmentation, augment
 
 BATCH = 256

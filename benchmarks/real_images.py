@@ -25,9 +25,9 @@ import pandas as pd
 import torch
 
 from benchmarks._common import material_of, run_of_record, study_parser
+from offclip.data.batches import AugmentedImages
 from offclip.data.manifests import load_manifest
 from offclip.data.nih import DATASET, captioned, read_nih
-from offclip.data.pictures import Pictures, read_picture
 from offclip.evaluation import (
     Interval,
     Protocol,
@@ -141,11 +141,16 @@ def real_set(
     records = captioned(records, reports, seed=seed)
     size = run_config("offclip", head="cross_attention", seed=seed).model.image_size
     pixels = np.stack(
-        [read_picture(folder / name, size, equalise=equalise) for name in records["image"]]
+        [
+            padded_square(read_radiograph(folder / name), size, equalise=equalise)
+            for name in records["image"]
+        ]
     )
     manifest = load_manifest(DATASET)
     asked = Protocol(manifest.prompts, manifest.normal_prompts)
-    return RealSet(records, Pictures(list(records["study_id"]), pixels), asked, BOXED), reading
+    return RealSet(
+        records, AugmentedImages(list(records["study_id"]), pixels), asked, BOXED
+    ), reading
 
 
 def _fit(

@@ -18,7 +18,12 @@ def real_data(name: str) -> Path:
     return _found(Path(os.environ.get("OFFCLIP_TEST_DATA", _BESIDE / "data")) / name)
 
 
+def cases(name: str) -> Path:
+    """Path of a folder of inputs in ``$OFFCLIP_CASES`` (default ``../shared/cases``), or skip."""
+    return _found(Path(os.environ.get("OFFCLIP_CASES", _BESIDE / "cases")) / name)
+
+
 def _found(path: Path) -> Path:
     if not path.exists():
-        pytest.skip(f"{path} is absent: set OFFCLIP_GOLDEN and OFFCLIP_TEST_DATA to run this test")
+        pytest.skip(f"{path} is absent: set OFFCLIP_{{GOLDEN,TEST_DATA,CASES}} to run this test")
     return path

@@ -180,8 +180,8 @@ def _predict(options: argparse.Namespace) -> None:
 
 def scorer(options: argparse.Namespace) -> tuple[Any, Any]:
     """Model, and how it takes a grey image."""
+    from offclip.imaging.resize import published_square
     from offclip.models import load
-    from offclip.squares import published_square
     from offclip.study import CachedMaterial
     from offclip.study import load_model as load_run
     from offclip.study.benchmark import resize_for

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from offclip.files import atomic_path
 from offclip.folders import Mark, claim
+from offclip.imaging.resize import ImageRows
 from offclip.keys import code_version
 from offclip.phantom import Finding, render_many
-from offclip.squares import PictureRows
 
 
 class PhantomImages:
@@ -66,14 +66,43 @@ class PhantomImages:
 class CachedImages:
     """Pictures that lie on disk; every draw of them is the same, and their views are made later."""
 
-    def __init__(self, ids: Sequence[str], rows: PictureRows):
+    def __init__(self, ids: Sequence[str], rows: ImageRows):
         if len(ids) != len(rows):
             raise ValueError(f"rows: expected {len(ids)}, one an id, got {len(rows)}")
         self.ids, self.rows = list(ids), rows
 
-    def draw(self, number: int) -> PictureRows:
+    def draw(self, number: int) -> ImageRows:
         """The pictures, read when they are asked for."""
         return self.rows
+
+
+class AugmentedImages:
+    """Grey images of a list of studies; draw 0 as they are, others shifted and re-exposed.
+
+    The counterpart of :class:`PhantomImages` for images from files: a draw is a function of the
+    study and its number alone.
+    """
+
+    def __init__(self, ids: Sequence[str], images: UInt8[np.ndarray, "study size size"]):
+        if len(ids) != len(images):
+            raise ValueError(f"images: expected {len(ids)}, one per id, got {len(images)}")
+        self.ids, self.images = list(ids), images
+
+    def draw(self, number: int) -> UInt8[np.ndarray, "study size size"]:
+        """Draw ``number`` of every study: shifted by up to 1/16, contrast and level up to 10 %."""
+        if number == 0:
+            return self.images
+        reach = self.images.shape[1] // 16
+        augmented = np.empty_like(self.images)
+        for row, (study, image) in enumerate(zip(self.ids, self.images, strict=True)):
+            generator = np.random.default_rng((zlib.crc32(study.encode()), number))
+            down, right = generator.integers(-reach, reach + 1, size=2)
+            padded = np.pad(image, reach, mode="edge")
+            size = len(image)
+            shifted = padded[reach + down :, reach + right :][:size, :size].astype(np.float32)
+            contrast, level = generator.uniform(0.9, 1.1), generator.uniform(-25, 25)
+            augmented[row] = np.clip((shifted - 128) * contrast + 128 + level, 0, 255)
+        return augmented
 
 
 @runtime_checkable
@@ -82,7 +111,7 @@ class Drawn(Protocol):
 
     ids: list[str]
 
-    def draw(self, number: int) -> UInt8[np.ndarray, "study height width"] | PictureRows:
+    def draw(self, number: int) -> UInt8[np.ndarray, "study height width"] | ImageRows:
         """Draw ``number`` of every study."""
         ...
 

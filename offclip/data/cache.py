@@ -19,14 +19,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from offclip.data.image_facts import image_facts
 from offclip.data.journal import as_line, read_lines
-from offclip.data.pictures import read_grey
 from offclip.data.spread import Spread
 from offclip.files import atomic_path, path_inside
 from offclip.folders import settled
+from offclip.imaging import read_radiograph
+from offclip.imaging.facts import image_facts
+from offclip.imaging.resize import LONGER_SIDE, ImageRows, published_square
 from offclip.keys import code_version, fingerprint_inside
-from offclip.squares import LONGER_SIDE, PictureRows, published_square
 
 PICTURES, IMAGES = "pictures.npy", "images.parquet"
 JOURNAL = "images.jsonl"
@@ -79,7 +79,7 @@ class ImageCache:
             )
         return cls(pictures, images)
 
-    def rows(self, names: Sequence[str]) -> PictureRows:
+    def rows(self, names: Sequence[str]) -> ImageRows:
         """The pictures of these files, read when they are asked for.
 
         Raises:
@@ -91,7 +91,7 @@ class ImageCache:
         found = [f"{name} is not in the cache" for name in missing] + [e for e in errors if e]
         if found:
             raise ValueError(f"{len(found)} of {len(rows)} pictures: {'; '.join(found[:3])}")
-        return PictureRows(self.pictures, rows)
+        return ImageRows(self.pictures, rows)
 
     def damaged(self) -> list[str]:
         """Names whose picture is not what was written (by checksum); reads everything."""
@@ -241,7 +241,7 @@ def _picture(root: Path, name: str) -> tuple[np.ndarray, dict[str, Any]]:
         path = path_inside(root, name)
         if path is None:
             return _black("outside", f"{name}: leads out of {root}; nothing outside it is opened")
-        grey, facts = read_grey(path), image_facts(path)
+        grey, facts = read_radiograph(path), image_facts(path)
         height, width = grey.shape
         about = {"width": width, "height": height, "view": facts.view}
         about |= {"sideways": facts.sideways, "orientation": facts.orientation}

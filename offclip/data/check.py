@@ -12,9 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from offclip.data.image_facts import image_facts
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import read_grey
 from offclip.data.readers import READERS
 from offclip.data.readers.rows import REASONS
 from offclip.data.splits import SPLITS
@@ -22,6 +20,8 @@ from offclip.data.spread import Spread
 from offclip.data.tables import find_file, read_table
 from offclip.files import check_folder, path_inside
 from offclip.folders import settled
+from offclip.imaging import read_radiograph
+from offclip.imaging.facts import image_facts
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Endings of image files."""
@@ -152,7 +152,7 @@ def _image(root: Path, name: str, quick: bool) -> tuple[str, str]:
     if state != "whole":
         return state, reason
     try:
-        (image_facts if quick else read_grey)(root / name)
+        (image_facts if quick else read_radiograph)(root / name)
     except (ValueError, OSError, MemoryError) as error:
         return "corrupt", str(error) or type(error).__name__
     return "whole", ""

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import image_facts, upright_boxes
 from offclip.data.records import validate_records
 from offclip.data.tables import find_file, numbers, read_table
+from offclip.imaging.boxes import upright_boxes
+from offclip.imaging.facts import image_facts
 
 DATASET = "nih_chestxray14"
 NORMAL = "No Finding"

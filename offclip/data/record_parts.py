@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from offclip.data.curate import fit_classifier, probabilities
-from offclip.data.pictures import upright_boxes
 from offclip.data.readers.mimic import NO_FINDING
 from offclip.data.records import COLUMNS
 from offclip.data.texts import PART, read_texts
+from offclip.imaging.boxes import upright_boxes
 from offclip.text import FilterPolicy, NgramClassifier, RulePrompter, SentenceClassifier
 
 FIT_REPORTS = 20_000

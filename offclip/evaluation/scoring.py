@@ -14,11 +14,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from offclip.evaluation.image_files import ImageFiles
+from offclip.imaging.resize import ImageRows
 from offclip.models import PairModel
 from offclip.models.towers import Features
-from offclip.squares import PictureRows
 
-Images: TypeAlias = UInt8[np.ndarray, "image side side"] | PictureRows | ImageFiles
+Images: TypeAlias = UInt8[np.ndarray, "image side side"] | ImageRows | ImageFiles
 
 
 def score_table(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from offclip.squares import CROP, LONGER_SIDE
+from offclip.imaging.resize import CROP, LONGER_SIDE
 
 HEADS = ("cosine", "cross_attention")
 

@@ -16,11 +16,11 @@ from offclip.data.cache import ImageCache
 from offclip.data.curate import curate
 from offclip.data.curation_folder import COUNTS, CURATED, RECORDS
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import boxes_in_square
 from offclip.data.records import findings_of, read_records
 from offclip.data.splits import SPLITS
 from offclip.evaluation import Protocol
 from offclip.folders import read_mark
+from offclip.imaging.boxes import boxes_in_square
 from offclip.keys import code_version
 from offclip.phantom import RENDERING, render_many
 from offclip.text import FilterPolicy, filter_prompts

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.data.image_format import image_format
-from offclip.data.pictures import read_grey
 from offclip.evaluation import score_table
 from offclip.evaluation.image_files import ImageFiles, Resize
 from offclip.evaluation.scoring import check_words
+from offclip.imaging import read_radiograph
+from offclip.imaging.read import is_image
 from offclip.models.model import PairModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp")
@@ -78,7 +78,7 @@ def _is_image(path: Path) -> bool:
         return False
     by_name = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     try:
-        return by_name or bool(image_format(path))
+        return by_name or is_image(path)
     except OSError:
         return True
 
@@ -104,6 +104,6 @@ def predict(
         ValueError: a prompt has a word that the model does not know.
     """
     check_words(model, prompts)
-    images = ImageFiles([str(file) for file in files], read_grey, resize)
+    images = ImageFiles([str(file) for file in files], read_radiograph, resize)
     table = score_table(model, images, images.names, prompts, batch_size=batch_size)
     return Predictions(table, images.refused)

@@ -15,8 +15,7 @@ import torch
 from sklearn.model_selection import StratifiedGroupKFold
 from transformers import PreTrainedTokenizerFast
 
-from offclip.data.batches import StudyBatches
-from offclip.data.pictures import Pictures, boxes_in_square
+from offclip.data.batches import AugmentedImages, StudyBatches
 from offclip.evaluation import (
     Protocol,
     point,
@@ -25,6 +24,7 @@ from offclip.evaluation import (
 )
 from offclip.files import atomic_path
 from offclip.folders import Mark, claim, claimed
+from offclip.imaging.boxes import boxes_in_square
 from offclip.keys import code_version, config_hash
 from offclip.models import PairModel
 from offclip.study.material import training_texts
@@ -47,7 +47,7 @@ class RealSet:
     """
 
     records: pd.DataFrame
-    pictures: Pictures
+    pictures: AugmentedImages
     asked: Protocol
     boxed: dict[str, str]
 
@@ -136,7 +136,7 @@ def cross_fit_key(
     start: Run | None = None,
 ) -> str:
     """Names everything that decides the outcome of :func:`cross_fit`."""
-    pictures = real.pictures.pictures
+    pictures = real.pictures.images
     return config_hash({
         "config": asdict(config),
         "folds": folds,
@@ -202,5 +202,5 @@ def _table(part: RealSet, model: PairModel) -> pd.DataFrame:
 
 
 def _part(real: RealSet, rows: Sequence[int] | np.ndarray) -> RealSet:
-    pictures = Pictures([real.pictures.ids[i] for i in rows], real.pictures.pictures[rows])
+    pictures = AugmentedImages([real.pictures.ids[i] for i in rows], real.pictures.images[rows])
     return replace(real, records=real.records.iloc[rows].reset_index(drop=True), pictures=pictures)

@@ -5,8 +5,8 @@ import pandas as pd
 from jaxtyping import Float
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from offclip.data.pictures import boxes_in_square
 from offclip.evaluation import place_prior, pointing_game
+from offclip.imaging.boxes import boxes_in_square
 from offclip.study.real import RealSet, folds_of
 
 
@@ -27,7 +27,7 @@ def normality_shortcuts(
     """
     cases = real.records
     normal, fold = cases["is_normal"].to_numpy(dtype=bool), folds_of(cases, folds, seed=seed)
-    features, score = _statistics(real.pictures.pictures), np.zeros(len(cases))
+    features, score = _statistics(real.pictures.images), np.zeros(len(cases))
     for k in range(folds):
         model = HistGradientBoostingClassifier(random_state=seed)
         model.fit(features[fold != k], normal[fold != k])
@@ -49,7 +49,7 @@ def pointing_shortcut(real: RealSet, grid: int, *, folds: int = 5, seed: int = 0
         folds: at least 3; the boxes of an image's own fold are not used for it.
         seed: of the folds.
     """
-    cases, size = real.records, real.pictures.pictures.shape[1]
+    cases, size = real.records, real.pictures.images.shape[1]
     boxes, classes = boxes_in_square(real.records, size), list(real.boxed)
     fold = folds_of(cases, folds, seed=seed)
     parts = []

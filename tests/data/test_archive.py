@@ -15,13 +15,12 @@ from offclip.__main__ import main
 from offclip.data import cache, texts
 from offclip.data.archive import REASONS, curate_archive
 from offclip.data.cache import ImageCache
-from offclip.data.pictures import read_grey
 from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
 from offclip.data.spread import spread
 from offclip.folders import WORK
+from offclip.imaging.resize import published_square
 from offclip.rehearsal import rehearse
-from offclip.squares import published_square
 from offclip.study import material_of
 from offclip.text import RulePrompter
 
@@ -198,7 +197,9 @@ def test_images_that_were_finished_are_not_read_again(root, tmp_path, monkeypatc
     with pytest.raises(ValueError, match="got unfinished curated records of mimic_cxr"):
         material_of(out, tmp_path / "runs")
     read = []
-    monkeypatch.setattr(cache, "read_grey", lambda path: read.append(path) or read_grey(path))
+    monkeypatch.setattr(
+        cache, "read_radiograph", lambda path: read.append(path) or read_radiograph(path)
+    )
     curate_archive("mimic_cxr", root, out)
     assert len(read) == 120 - 5 * 8
     assert contents(out) == contents(tmp_path / "whole")

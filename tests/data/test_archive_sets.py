@@ -7,12 +7,11 @@ import pytest
 from offclip.data.archive import curate_archive
 from offclip.data.cache import ImageCache, write_cache
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import boxes_in_square, read_grey
 from offclip.data.readers import READERS
 from offclip.data.record_parts import scaled_boxes
+from offclip.imaging.resize import published_square
 from offclip.rehearsal import MARKER
-from offclip.squares import published_square
-from tests.data.turned import BOX, CORNERS, bright, stored
+from tests.imaging.turned import BOX, CORNERS, bright, stored
 
 
 @pytest.fixture(scope="module", params=sorted(READERS))
@@ -41,7 +40,7 @@ def test_labels_and_pictures_are_those_of_the_image(curated):
     records = made.records.sample(frac=1, random_state=0)
     pictures = ImageCache.read(made.folder).rows(list(records["image"]))[:]
     for record, picture in zip(records.head(8).itertuples(), pictures, strict=False):
-        row, grey = rows.loc[record.image], read_grey(root / record.image)
+        row, grey = rows.loc[record.image], read_radiograph(root / record.image)
         assert record.labels == row["labels"] and record.study_id == row["study_id"]
         assert grey.shape == (record.height, record.width)
         assert (picture == published_square(grey)).all()

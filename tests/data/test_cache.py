@@ -10,8 +10,8 @@ from PIL import Image
 
 from offclip.data import cache
 from offclip.data.cache import ImageCache, write_cache
-from offclip.data.pictures import read_grey
-from offclip.squares import published_square
+from offclip.imaging import read_radiograph
+from offclip.imaging.resize import published_square
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def reads(monkeypatch):
 
     def read(path):
         found.append(path.name)
-        return read_grey(path)
+        return read_radiograph(path)
 
-    monkeypatch.setattr(cache, "read_grey", read)
+    monkeypatch.setattr(cache, "read_radiograph", read)
     return found
 
 

@@ -139,7 +139,7 @@ def test_quick_reads_headers_only(writable_copy, as_published, monkeypatch):
         raise AssertionError("pixels were read")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "read_grey", never)
+        patched.setattr(module, "read_radiograph", never)
         found = check("chexpert", root, quick=True)
     assert found.details["path"].tolist() == [empty]
     assert sorted(check("chexpert", root).details["path"]) == sorted([cut, empty])
@@ -169,8 +169,8 @@ def test_rows_that_lead_out_are_named_and_never_opened(
     path.write_text(path.read_text().replace(name, "../secret.png"))
     as_published("chestx_det10", root)
     opened = []
-    read = module.read_grey
-    monkeypatch.setattr(module, "read_grey", lambda path: opened.append(path) or read(path))
+    read = module.read_radiograph
+    monkeypatch.setattr(module, "read_radiograph", lambda path: opened.append(path) or read(path))
     found = check("chestx_det10", root)
     assert not found.ok and verdict(found, "images outside") == "outside"
     assert "../secret.png" in found.details["path"][found.details["kind"] == "outside"].tolist()

@@ -7,8 +7,8 @@ from PIL import Image
 
 from offclip.data.manifests import load_manifest
 from offclip.data.nih import NORMAL, OPENI_CLASSES, captioned, read_nih
-from offclip.data.pictures import read_grey
-from tests.data.turned import CORNERS, bright, stored
+from offclip.imaging import read_radiograph
+from tests.imaging.turned import CORNERS, bright, stored
 from tests.paths import real_data
 
 HEAD = "file,labels,patient_id,view,rsna_class"
@@ -62,7 +62,7 @@ def test_boxes_and_sizes_are_those_of_the_picture_that_is_read(orientation, tmp_
     folder_with(tmp_path, boxes=["b.png,Mass,8,0,24,8"])
     stored(tmp_path / "images" / "b.png", orientation)
     record = read_nih(tmp_path)[0].iloc[1]
-    grey = read_grey(tmp_path / record["image"])
+    grey = read_radiograph(tmp_path / record["image"])
     assert grey.shape == (record["height"], record["width"])
     assert bright(grey) == tuple(record["boxes"][0][name] for name in CORNERS)
 

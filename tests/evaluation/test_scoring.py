@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from offclip.evaluation import attention_maps, score_table
+from offclip.imaging.resize import published_square
 from offclip.models import ImageTextModel, ModelConfig, train_tokenizer
-from offclip.squares import published_square
 from offclip.study.benchmark.scores import Scorer, score_images
 from offclip.study.predict import predict
 

@@ -28,7 +28,6 @@ from offclip.models.published.names import (
     used_shapes,
 )
 from offclip.models.published.text import published_text
-from offclip.squares import published_square
 from tests.paths import golden
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "there", "is", "no",

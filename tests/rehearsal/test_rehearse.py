@@ -10,8 +10,8 @@ from PIL import Image
 
 from offclip.cli.rehearse import add
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import read_grey
 from offclip.data.readers import READERS
+from offclip.imaging import read_radiograph
 from offclip.phantom import render
 from offclip.rehearsal import LAYOUTS, MARKER, rehearse
 from offclip.rehearsal.studies import (
@@ -83,7 +83,7 @@ def test_images_are_read_as_they_were_rendered(name, synthetic_copy):
     rows, _ = READERS[name](synthetic_copy(name))
     frontal = rows[rows["view"] != "LATERAL"]
     for image in frontal["image"][:8]:
-        grey = read_grey(synthetic_copy(name) / image)
+        grey = read_radiograph(synthetic_copy(name) / image)
         assert grey.shape == (64, 56)
         body, air = grey[38:50, 23:33], grey[:4, :4]
         assert np.median(body) > np.median(air) + 40  # bone bright, air dark, however stored

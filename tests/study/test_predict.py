@@ -10,15 +10,17 @@ from PIL import Image
 from offclip.__main__ import main
 from offclip.models import ImageTextModel, ModelConfig, save_model, train_tokenizer
 from offclip.study.predict import image_files, left_out
-from tests.data.dicoms import write
+from tests.imaging.dicoms import write
 
 GREY = np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)
-READ = {"IM0001", "IM0002", "a.png", "deep/b.jpg", "deep/.hidden", "wrong.txt"}
+READ = {
+    "IM0001", "IM0002", "a.png", "deep/b.jpg", "deep/.hidden", "wrong.txt", "old.tif", "old",
+    "IM0003", "c.bmp", "d.gif", "e", "f", "g.pgm",
+}  # fmt: skip
 REFUSED = {
-    "old.tif": "got TIFF; convert it", "old": "got TIFF", "IM0003": "got BMP", "c.bmp": "got BMP",
-    "d.gif": "got GIF", "e": "got WebP", "f": "got JPEG 2000", "g.pgm": "got PNM",
-    "empty.png": "expected a file of 1 to", "text.dcm": "expected a DICOM, PNG or JPEG",
-    "gone.png": "got nothing there", "gone": "got nothing there",
+    "ink.jpg": "got CMYK pixels", "empty.png": "expected a DICOM, PNG or JPEG",
+    "text.dcm": "expected a DICOM, PNG or JPEG", "gone.png": "got nothing there",
+    "gone": "got nothing there",
 }  # fmt: skip
 OTHERS = {
     "notes.txt", "labels.csv", ".DS_Store", "._a.png", "DICOMDIR", "deep/dicomdir", "empty",
@@ -41,6 +43,7 @@ def folder(tmp_path):
     }  # fmt: skip
     for name, format_name in formats.items():
         image.save(root / name, format=format_name)
+    Image.new("CMYK", (8, 8)).save(root / "ink.jpg")
     texts = {
         "notes.txt": b"Patient moved.", "labels.csv": b"image,label", ".DS_Store": b"\0\0\0\1Bud1",
         "._a.png": b"\0\5\x16\7\0\2\0\0Mac OS X", "text.dcm": b"words", "empty.png": b"",

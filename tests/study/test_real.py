@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from offclip.data.pictures import Pictures
+from offclip.data.batches import AugmentedImages
 from offclip.models import load_tokenizer, train_tokenizer
 from offclip.study import protocol, run, run_config
 from offclip.study.real import RealSet, cross_fit, cross_fit_key, folds_of
@@ -23,7 +23,7 @@ def real():
         for i in range(36)
     ]
     pixels = np.random.default_rng(0).integers(0, 255, (36, 64, 64), dtype=np.uint8)
-    pictures = Pictures(list(records["study_id"]), pixels)
+    pictures = AugmentedImages(list(records["study_id"]), pixels)
     return RealSet(records, pictures, protocol(), {"Lung Opacity": "opacity"})
 
 
@@ -62,9 +62,9 @@ def tokenizer_of(real, *more):
 
 
 def test_all_that_decides_the_folds_names_them(real):
-    pixels = real.pictures.pictures.copy()
+    pixels = real.pictures.images.copy()
     pixels[0, 0, 0] ^= 1
-    pictures = Pictures(real.pictures.ids, pixels)
+    pictures = AugmentedImages(real.pictures.ids, pixels)
     records = real.records.assign(is_normal=~real.records["is_normal"])
     tokenizer = tokenizer_of(real)
     keys = [
@@ -100,7 +100,7 @@ def test_a_phantom_run_can_be_the_start(real, material, tmp_path):
 def test_draws_move_a_picture_a_little_and_repeat():
     pixels = np.zeros((1, 64, 64), np.uint8)
     pixels[0, 24:40, 24:40] = 200
-    pictures = Pictures(["a"], pixels)
+    pictures = AugmentedImages(["a"], pixels)
     assert pictures.draw(0) is pixels
     first, second = pictures.draw(1), pictures.draw(2)
     assert first.shape == pixels.shape and first.dtype == np.uint8
@@ -108,4 +108,4 @@ def test_draws_move_a_picture_a_little_and_repeat():
     bright = np.argwhere(first[0] > 100)
     assert np.abs(bright.mean(axis=0) - 31.5).max() <= 4.5
     with pytest.raises(ValueError, match="expected 2"):
-        Pictures(["a", "b"], pixels)
+        AugmentedImages(["a", "b"], pixels)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from offclip.data.pictures import Pictures
+from offclip.data.batches import AugmentedImages
 from offclip.evaluation import auc
 from offclip.study import protocol
 from offclip.study.real import RealSet
@@ -31,7 +31,7 @@ def real_set(*, brighter: float):
             "height": 64,
         }
     )
-    pictures = Pictures(list(records["study_id"]), pixels.clip(0, 255).astype(np.uint8))
+    pictures = AugmentedImages(list(records["study_id"]), pixels.clip(0, 255).astype(np.uint8))
     return RealSet(records, pictures, protocol(), {"Lung Opacity": "opacity"})
 
 

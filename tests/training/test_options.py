@@ -10,9 +10,9 @@ import torch
 from transformers import BertTokenizerFast
 
 from offclip.data.batches import CachedImages, StudyBatches
+from offclip.imaging.resize import ImageRows
 from offclip.losses import tier_penalty
 from offclip.models import ImageTextModel, ModelConfig, PublishedCARZero, PublishedConfig
-from offclip.squares import PictureRows
 from offclip.study import VARIANTS, run_config
 from offclip.study.run import _prepared
 from offclip.training import Objective, TrainConfig, train
@@ -65,7 +65,7 @@ def trained(architecture, words, config, folder, augment="none"):
     model = MODELS[architecture](words)
     before = {name: value.clone() for name, value in model.named_parameters()}
     pictures = np.random.default_rng(0).integers(0, 256, (8, 40, 40), dtype=np.uint8)
-    rows = PictureRows(pictures, np.arange(8))
+    rows = ImageRows(pictures, np.arange(8))
     batches = StudyBatches(
         CachedImages([f"study{i}" for i in range(8)], rows), [[text] for text in 2 * TEXTS],
         np.arange(8) % 4 == 0, model.tokenize, batch_size=4, seed=0,

@@ -116,7 +116,7 @@ class PublishedCARZero(PairModel, PyTorchModelHubMixin, library_name="offclip"):
     def prepare(
         self, pictures: UInt8[Tensor, "image side side"]
     ) -> Float[Tensor, "image 3 height width"]:
-        """The middle of :func:`offclip.squares.published_square` pictures, scaled alike.
+        """The middle of :func:`offclip.imaging.resize.published_square` pictures, scaled alike.
 
         Raises:
             ValueError: they are smaller than ``picture_size``.

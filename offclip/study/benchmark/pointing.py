@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from offclip.data.pictures import boxes_in_square, image_facts
 from offclip.data.record_parts import scaled_boxes
 from offclip.evaluation import point
 from offclip.files import atomic_path
+from offclip.imaging.boxes import boxes_in_square
+from offclip.imaging.facts import image_facts
 from offclip.keys import code_version, config_hash, fingerprint_inside
 from offclip.study.benchmark.scores import Scored, Scorer
 

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from offclip.data.pictures import read_grey, square_picture
 from offclip.data.spread import Spread
 from offclip.evaluation.image_files import ImageFiles, Resize
 from offclip.evaluation.scoring import check_batch_size, score_parts
 from offclip.files import atomic_path, path_inside, remove_parts
 from offclip.folders import Mark, claimed
+from offclip.imaging import read_radiograph
+from offclip.imaging.resize import padded_square, published_square
 from offclip.keys import code_version, fingerprint_inside
 from offclip.models import PairModel, PublishedCARZero
-from offclip.squares import published_square
 
 SCORES, IMAGES, PARTS = "scores.parquet", "images.parquet", "parts"
 PART = 1024  # images of a part: what is lost at most when the scoring is cut off
@@ -82,7 +82,7 @@ def resize_for(model: PairModel) -> Resize:
     """How a saved model takes grey images: published ones by their rule, ours at their size."""
     if isinstance(model, PublishedCARZero):
         return published_square
-    return partial(square_picture, size=model.picture_size)
+    return partial(padded_square, size=model.picture_size)
 
 
 def read_inside(root: Path, pixels: str, name: str) -> np.ndarray:
@@ -95,7 +95,7 @@ def read_inside(root: Path, pixels: str, name: str) -> np.ndarray:
     path = path_inside(root, name)
     if path is None:
         raise ValueError(f"{name}: leads out of {root}; nothing outside it is opened")
-    return read_grey(path, dicom_scaling=pixels)
+    return read_radiograph(path, dicom_scaling=pixels)
 
 
 def score_digest(scorer: Scorer, prompts: Sequence[str]) -> str:

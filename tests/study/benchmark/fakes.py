@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import read_grey, square_picture
 from offclip.data.readers import READERS
+from offclip.imaging import read_radiograph
+from offclip.imaging.resize import padded_square
 from offclip.models import Features, PairModel
 from offclip.scores import PairScores
 from offclip.study.benchmark import ModelName, Options, Scorer, evaluate_published_set
@@ -46,7 +47,7 @@ def values(found, *metrics):
 
 
 def square(grey):
-    return square_picture(grey, SIZE)
+    return padded_square(grey, SIZE)
 
 
 class Head(nn.Module):
@@ -133,7 +134,7 @@ def known_pictures(root, rows, how=square):
     found, study = {}, dict(zip(rows["image"], rows["study_id"], strict=True))
     for name in rows["image"]:
         try:
-            picture = how(read_grey(root / name))
+            picture = how(read_radiograph(root / name))
         except (ValueError, OSError):
             continue
         key = zlib.crc32(np.ascontiguousarray(picture).tobytes())

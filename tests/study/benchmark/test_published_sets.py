@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from offclip.data.manifests import load_manifest
-from offclip.data.pictures import read_grey
 from offclip.data.readers import READERS
 from offclip.evaluation import read_evidence, score_table, write_evidence
 from offclip.evaluation.published_protocol import ACCURACY, AUC, MACRO
+from offclip.imaging import read_radiograph
+from offclip.imaging.resize import published_square
 from offclip.models import PublishedCARZero, PublishedConfig, train_tokenizer
-from offclip.squares import published_square
 from offclip.study.benchmark import Options, Scorer, evaluate_published_set, resize_for
 from offclip.study.benchmark.sets import PUBLISHED, corrected_set
 from tests.study.benchmark.fakes import FEW, NAME, copy, evaluated, oracle, values
@@ -239,7 +239,7 @@ def test_the_published_architecture_sees_its_own_squares(tmp_path):
     found = evaluate_published_set("chestx_det10", root, scorer, NAME, options=FEW, folder=tmp_path)
     kept = pd.read_parquet(found.folder / "scores.parquet")
     image = rows.loc[rows["split"] == "test", "image"].iloc[5]
-    picture = published_square(read_grey(root / image))[None]
+    picture = published_square(read_radiograph(root / image))[None]
     own = score_table(model, picture, ["it"], list(kept.columns)).loc["it"]
     np.testing.assert_allclose(kept.loc[image], own, atol=1e-5)
     n = {record.metric: record.n for record in found.records if record.detail == "mean"}

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from offclip.data.pictures import read_grey
 from offclip.evaluation.pointing import boxes_without_margin
+from offclip.imaging import read_radiograph
 from offclip.study.benchmark import scores as scores_module
 from offclip.study.benchmark.measures import measure_boxes, units_of
 from offclip.study.benchmark.pointing import boxes_in_images, point_in_files
 from offclip.study.benchmark.scores import Scored, Scorer, score_digest, score_images
-from tests.data.turned import BOX, stored
+from tests.imaging.turned import BOX, stored
 from tests.study.benchmark.fakes import Oracle, known_pictures, square
 
 PROMPTS = ["there is a", "there is b"]
@@ -216,7 +216,7 @@ def test_boxes_go_from_the_tables_pixels_to_what_the_model_sees():
 def test_the_game_is_played_in_boxes_that_turn_with_their_picture(orientation, tmp_path):
     """Attention on the bright rectangle of a file is a hit, however the file is turned."""
     stored(tmp_path / "p.png", orientation)
-    grey = read_grey(tmp_path / "p.png")
+    grey = read_radiograph(tmp_path / "p.png")
     y, x = np.argwhere(square(grey) > 120).mean(axis=0)
     known = {zlib.crc32(np.ascontiguousarray(square(grey)).tobytes()): "p.png"}
     cell = 8 * (int(y) // 8) + int(x) // 8

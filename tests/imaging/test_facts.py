@@ -9,8 +9,9 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000
 
-from offclip.data.pictures import image_facts, read_grey
-from tests.data.dicoms import dataset, write
+from offclip.imaging import read_radiograph
+from offclip.imaging.facts import image_facts
+from tests.imaging.dicoms import dataset, write
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
 PLANTED = {
@@ -67,7 +68,7 @@ def test_rasters_know_how_they_lie(orientation, sideways, suffix, tmp_path):
     facts = image_facts(tmp_path / f"a.{suffix}")
     turned = orientation if orientation in range(1, 9) else 1
     assert dataclasses.astuple(facts) == ("", sideways, 4, 3, turned)
-    assert facts.upright_size == read_grey(tmp_path / f"a.{suffix}").shape[::-1]
+    assert facts.upright_size == read_radiograph(tmp_path / f"a.{suffix}").shape[::-1]
 
 
 def test_what_stands_behind_the_pixels_of_a_png_turns_nothing(tmp_path):
@@ -81,7 +82,7 @@ def test_what_stands_behind_the_pixels_of_a_png_turns_nothing(tmp_path):
     moved = whole[:start] + whole[end:place] + whole[start:end] + whole[place:]
     (tmp_path / "a.png").write_bytes(moved)
     assert image_facts(tmp_path / "a.png").orientation == 1
-    assert (read_grey(tmp_path / "a.png") == GREY).all()
+    assert (read_radiograph(tmp_path / "a.png") == GREY).all()
 
 
 def test_no_pixel_is_decoded(tmp_path):
@@ -90,8 +91,8 @@ def test_no_pixel_is_decoded(tmp_path):
     data.PixelData = encapsulate([b"nothing of the kind"])
     data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     assert image_facts(tmp_path / "a.dcm").view == "PA"
-    with pytest.raises(ValueError, match="no JPEG begins there"):
-        read_grey(tmp_path / "a.dcm")
+    with pytest.raises(ValueError, match="no JPEG 2000 begins there"):
+        read_radiograph(tmp_path / "a.dcm")
 
     Image.fromarray(GREY).save(tmp_path / "a.png")
     whole = (tmp_path / "a.png").read_bytes()
@@ -113,7 +114,7 @@ def test_identifiers_go_nowhere(tmp_path):
             broken[place] = generator.integers(256)
         path = tmp_path / "broken.dcm"
         path.write_bytes(broken)
-        for read in (image_facts, read_grey):
+        for read in (image_facts, read_radiograph):
             try:
                 said.append(repr(read(path)))
             except ValueError as error:
@@ -122,7 +123,7 @@ def test_identifiers_go_nowhere(tmp_path):
         values = PLANTED | {"WindowCenter": 5, "WindowWidth": 9, element: "ROE^JANE^PLANTED"}
         path = write(tmp_path / "c.dcm", GREY, **values)
         try:
-            said.append(repr(read_grey(path)))
+            said.append(repr(read_radiograph(path)))
         except ValueError as error:
             said += traceback.format_exception(error)
     found = {value for value in planted if any(value in each for each in said)}

@@ -1,7 +1,7 @@
-"""What an image file says of itself beside its pixels: the view, how it lies, and its size.
+"""What a file states of its image in addition to the pixels: view, orientation and size.
 
 Read from a handful of elements that identify nobody; free text is matched against four words and
-not kept.
+not kept. Imports its neighbours.
 """
 
 import re
@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from offclip.data.dicom import is_dicom, number
-from offclip.data.image_header import read_header
-from offclip.data.image_limits import opened_image
-from offclip.data.image_raster import IMAGE, ON_ITS_SIDE, open_picture, orientation_of
+from offclip.imaging.boxes import ON_ITS_SIDE
+from offclip.imaging.errors import named_errors
+from offclip.imaging.read import is_dicom
 
 View = Literal["PA", "AP", "LATERAL", ""]
 
@@ -27,17 +26,16 @@ _ELEMENTS = ("Rows", "Columns", "ViewPosition", "PatientOrientation", "SeriesDes
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the metadata of an image say.
+    """What the metadata of an image state.
 
     Attributes:
-        view: "PA", "AP" or "LATERAL"; empty where nothing, another view, or a contradiction is
-            said.
+        view: "PA", "AP" or "LATERAL"; empty where there is none, another, or a contradiction.
         sideways: whether the patient lies on the side in the pixels as stored; False where nothing
-            is said. (``read_grey`` turns PNG and JPEG files upright, DICOM files not.)
+            is stated. (``read_radiograph`` turns PNG and JPEG files upright, DICOM files not.)
         width: in pixels, as stored.
         height: in pixels, as stored.
-        orientation: by which ``read_grey`` turns it upright, from 1 (not at all) to 8, as EXIF
-            counts them.
+        orientation: by which ``read_radiograph`` turns it upright, from 1 (not at all) to 8, as
+            EXIF counts them.
     """
 
     view: View
@@ -48,7 +46,7 @@ class ImageFacts:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Width and height of the picture that ``read_grey`` gives."""
+        """Width and height of the image that ``read_radiograph`` gives."""
         size = (self.width, self.height)
         return size[::-1] if self.orientation in ON_ITS_SIDE else size
 
@@ -65,15 +63,20 @@ def image_facts(path: str | Path) -> ImageFacts:
         FileNotFoundError: nothing is there.
         ValueError: not an image, or a damaged one; the message names the file.
     """
-    if is_dicom(path):
-        with opened_image(path, "a DICOM file") as file:
-            return _dicom_facts(read_header(file, _ELEMENTS)[1])
-    with opened_image(path, IMAGE) as file, open_picture(file) as image:
-        orientation = orientation_of(image)
-        return ImageFacts("", orientation in ON_ITS_SIDE, *image.size, orientation)
+    with named_errors(path):
+        if is_dicom(path):
+            return _dicom_facts(path)
+        from offclip.imaging.raster import open_raster, orientation_of
+
+        with open_raster(path) as image:
+            orientation = orientation_of(image)
+            return ImageFacts("", orientation in ON_ITS_SIDE, *image.size, orientation)
 
 
-def _dicom_facts(header: Any) -> ImageFacts:
+def _dicom_facts(path: str | Path) -> ImageFacts:
+    from offclip.imaging.dicom import read_header, whole_number
+
+    header = read_header(path, _ELEMENTS)
     rows, columns = _directions(header.get("PatientOrientation"))
     across = rows in ("A", "P") and columns in ("H", "F")
     position = str(header.get("ViewPosition") or "").strip().upper()
@@ -84,7 +87,8 @@ def _dicom_facts(header: Any) -> ImageFacts:
         view = "LATERAL" if across else ""
     else:
         view = _described(str(header.get("SeriesDescription") or ""))
-    return ImageFacts(view, rows in ("H", "F"), number(header, "Columns"), number(header, "Rows"))
+    size = whole_number(header, "Columns"), whole_number(header, "Rows")
+    return ImageFacts(view, rows in ("H", "F"), *size)
 
 
 def _directions(orientation: Any) -> tuple[str, str]:
@@ -96,5 +100,5 @@ def _directions(orientation: Any) -> tuple[str, str]:
 
 
 def _described(text: str) -> View:
-    found = {_VIEWS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in _WORDS}
-    return found.pop() if len(found) == 1 else ""
+    views = {_VIEWS[word] for word in re.findall(r"[A-Z]+", text.upper()) if word in _WORDS}
+    return views.pop() if len(views) == 1 else ""

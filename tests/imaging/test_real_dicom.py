@@ -10,8 +10,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from offclip.data.dicom import is_dicom, read_dicom
-from offclip.data.image_facts import ImageFacts, image_facts
+from offclip.imaging import read_radiograph
+from offclip.imaging.facts import ImageFacts, image_facts
 
 FILES = Path(find_spec("data_store").origin).parent / "data"
 
@@ -19,15 +19,15 @@ FILES = Path(find_spec("data_store").origin).parent / "data"
 @pytest.fixture(scope="module")
 def radiograph():
     """A chest, posterior-anterior: MONOCHROME1 with 15 bits and a window."""
-    return read_dicom(FILES / "RG1_UNCR.dcm")
+    return read_radiograph(FILES / "RG1_UNCR.dcm")
 
 
 def test_a_radiograph_is_the_same_in_every_transfer_syntax(radiograph):
-    np.testing.assert_array_equal(read_dicom(FILES / "RG1_J2KR.dcm"), radiograph)
+    np.testing.assert_array_equal(read_radiograph(FILES / "RG1_J2KR.dcm"), radiograph)
     np.testing.assert_array_equal(
-        read_dicom(FILES / "RG1_J2KI.dcm"), read_dicom(FILES / "RG1_UNCI.dcm")
+        read_radiograph(FILES / "RG1_J2KI.dcm"), read_radiograph(FILES / "RG1_UNCI.dcm")
     )  # the second is the first, unpacked by others
-    lossy = read_dicom(FILES / "RG1_J2KI.dcm").astype(int)
+    lossy = read_radiograph(FILES / "RG1_J2KI.dcm").astype(int)
     assert 0 < np.abs(lossy - radiograph).mean() < 1 and np.abs(lossy - radiograph).max() < 20
 
 
@@ -35,14 +35,14 @@ def test_air_is_dark_and_bone_is_bright(radiograph):
     small = np.asarray(Image.fromarray(radiograph).resize((64, 64), Image.Resampling.BOX))
     spine, lungs = small[20:44, 30:34].mean(), small[16:36, 14:22].mean()
     assert lungs + 30 < spine
-    published = read_dicom(FILES / "RG1_UNCR.dcm", scaling="max")
+    published = read_radiograph(FILES / "RG1_UNCR.dcm", dicom_scaling="max")
     small = np.asarray(Image.fromarray(published).resize((64, 64), Image.Resampling.BOX))
     assert small[20:44, 30:34].mean() + 30 < small[16:36, 14:22].mean()
 
 
 def test_the_published_scaling_is_a_negative_of_it(radiograph):
     """The published code neither inverts nor windows: the same radiograph, as a negative."""
-    published = read_dicom(FILES / "RG1_UNCR.dcm", scaling="max")
+    published = read_radiograph(FILES / "RG1_UNCR.dcm", dicom_scaling="max")
     assert np.corrcoef(published[::9, ::9].ravel(), radiograph[::9, ::9].ravel())[0, 1] < -0.99
 
 
@@ -58,16 +58,14 @@ def test_every_file_is_read_or_refused_with_a_reason():
         if "RG1_" in path.name or path.name.startswith("RG3_J2K"):
             continue  # in other tests: slow
         try:
-            grey = read_dicom(path)
+            grey = read_radiograph(path)
             outcomes["read"] += 1
             assert grey.min() < 30 and grey.max() > 225, path.name
         except ValueError as error:
             assert path.name in str(error)
-            reasons = ("expected one grey picture", "expected DICM after")
-            outcomes[next(reason for reason in reasons if reason in str(error))] += 1
-    assert outcomes == {
-        "read": 17, "expected one grey picture": 44, "expected DICM after": 1,
-    }  # fmt: skip
+            assert "expected one grey image" in str(error) or "damaged or cut" in str(error)
+            outcomes["refused"] += 1
+    assert outcomes == {"read": 17, "refused": 45}
 
 
 @pytest.mark.parametrize("name", ["mlut_18.dcm", "vlut_04.dcm", "MR2_UNCR.dcm", "693_UNCR.dcm"])
@@ -82,10 +80,4 @@ def test_tables_and_windows_are_pydicoms(name):
     else:
         ends = shown.min(), shown.max()
     expected = np.rint((shown - ends[0]) / (ends[1] - ends[0]) * 255)
-    np.testing.assert_array_equal(read_dicom(FILES / name)[kept], expected[kept])
-
-
-def test_all_are_known_as_dicom_but_the_bare_one():
-    assert {path.name for path in FILES.glob("*.dcm") if not is_dicom(path)} == {
-        "OT-PAL-8-face.dcm"
-    }
+    np.testing.assert_array_equal(read_radiograph(FILES / name)[kept], expected[kept])
