@@ -6,6 +6,7 @@ imported where a file is read.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -158,8 +159,9 @@ def load_manifest(name: str) -> Manifest:
         raise ValueError(
             f"manifest: expected one of {sorted(known)}, got {name!r}{nearest(name, known)}"
         )
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is much faster
     try:
-        value = yaml.safe_load(known[name].read_text(encoding="utf-8"))
+        value = yaml.load(known[name].read_text(encoding="utf-8"), Loader=loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{known[name]}: not valid YAML ({error}); repair the file") from error
     manifest = parse_manifest(value, where=str(known[name]))
@@ -170,14 +172,22 @@ def load_manifest(name: str) -> Manifest:
 
 def parse_manifest(value: Any, *, where: str = "manifest") -> Manifest:
     """Build a manifest from plain YAML values; see ``load_manifest`` for the errors."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(Manifest).validate_python(value)
+        return _adapter().validate_python(value)
     except ValidationError as error:
         errors = error.errors()
         unknown = [each for each in errors if each["type"] == UNKNOWN_KEY]  # before what it misses
         raise ValueError(f"{where}: {_one_line((unknown or errors)[0])}") from None
+
+
+@cache
+def _adapter() -> Any:
+    """Pydantic's checks of a manifest, which take a moment to build."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Manifest)
 
 
 def manifest_folder() -> Path:
