@@ -1,6 +1,6 @@
 """From the image cache to batches, against a torch DataLoader over PNG files, in one run.
 
-    python -m benchmarks.data_side --record book/results/data_side.json
+    python -m benchmarks.data_side --record book/results/data_side.csv
 
 Makes so many grey PNG files of 256 pixels (renderings with noise, so that they compress about as
 radiographs do) and their cache in a temporary folder. Every way gives the same random batches of
@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.chunked_losses import clean_commit
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
-from offclip.evaluation import Record, config_hash, device_name, write_evidence
+from offclip.evaluation import RunInfo, config_hash, write_evidence
 from offclip.phantom import render_many
 from offclip.squares import LONGER_SIDE
 from offclip.training import Augmentation, augment
@@ -133,27 +133,35 @@ def main() -> None:
             for name, batches in compared.items():
                 rates[name].append(rate(batches))
     *ours, peer = rates
-    base = Record(
-        dataset="generated", split="train", variant="", prompting=None, head=None, metric="",
-        detail="", seed=0, value=0.0, unit="", interval=None,
-        interval_method="smallest and largest of the rounds", n=options.pictures,
-        config=config_hash({"batch": BATCH}), commit=commit, device=device_name(),
+    run = RunInfo(
+        dataset="generated",
+        variant="",
+        seed=0,
+        config=config_hash({"batch": BATCH}),
+        commit=commit,
         minutes=(time.perf_counter() - start) / 60,
-    )  # fmt: skip
-    records = []
-    for name, found in rates.items():
-        bounds = (min(found), max(found))
-        records.append(replace(
-            base, variant=name, metric="pictures_per_second", unit="pictures/s",
-            detail=f"batches of {BATCH}", value=statistics.median(found), interval=bounds,
-        ))  # fmt: skip
+    )
+    rows = [
+        (name, "pictures_per_second", f"batches of {BATCH}", statistics.median(each), each)
+        for name, each in rates.items()
+    ]
     for name in ours:
         ratios = [a / b for a, b in zip(rates[name], rates[peer], strict=True)]
         value = statistics.median(rates[name]) / statistics.median(rates[peer])
-        records.append(replace(
-            base, variant=name, metric="speed_over_png", detail=f"{name} over {peer}",
-            value=value, interval=(min(ratios), max(ratios)),
-        ))  # fmt: skip
+        rows.append((name, "speed_over_png", f"{name} over {peer}", value, ratios))
+    records = [
+        replace(run, variant=name).record(
+            "train",
+            metric,
+            detail,
+            value,
+            options.pictures,
+            unit="pictures/s" if metric == "pictures_per_second" else "",
+            interval=(min(each), max(each)),
+            method="smallest and largest of the rounds",
+        )
+        for name, metric, detail, value, each in rows
+    ]
     for record in records:
         low, high = record.interval or (0.0, 0.0)
         print(f"{record.metric:20} {record.variant:24} {record.value:9.1f} [{low:.1f}, {high:.1f}]")

@@ -1,8 +1,8 @@
 """A whole OFF-CLIP training step of the published architecture, against the arithmetic it needs.
 
-    python -m benchmarks.full_step --sizes 4 8 16 --record book/results/full_step.json
+    python -m benchmarks.full_step --sizes 4 8 16 --record book/results/full_step.csv
     python -m benchmarks.full_step --device cuda --precision bfloat16 \\
-        --sizes 32 64 128 256 --largest --compile --record book/results/full_step_gpu.json
+        --sizes 32 64 128 256 --largest --compile --record book/results/full_step_gpu.csv
 
 ViT-B/16, BERT-base, the cross-attention head, ``offclip_loss`` and AdamW, with random weights and
 inputs; sentences have 12 to 24 tokens. ``97 slots``: BERT reads every text padded to 97, as the

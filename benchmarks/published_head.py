@@ -2,7 +2,7 @@
 
     git clone https://github.com/laihaoran/CARZero ../CARZero
     python -m benchmarks.published_head --published ../CARZero [--size 256] [--device cuda]
-        [--record book/results/published_head.json]
+        [--record book/results/published_head.csv]
 
 Both sides have the same weights, inputs, precision and device. Before anything is timed, values
 and gradients are compared: those of the published code in float32 are the truth, and ours may not
