@@ -78,7 +78,7 @@ refresh-notebooks: $(ENV) ## store the checked outputs of the notebooks anew (NO
 check-long: $(ENV) ## a run killed 20 times, mutation testing of the losses (about eight minutes)
 	OFFCLIP_KILLS=20 $(PY) -m pytest tests/training/test_resume.py
 	$(PY) -m pip install --quiet "mutmut==3.8.1"
-	$(PY) -m benchmarks.mutation --record book/results/mutation.json
+	$(PY) -m benchmarks.mutation --record book/results/mutation.csv
 
 fuzz: $(ENV) ## coverage-guided fuzzing of the report reader, for SECONDS=180
 	$(PY) -m pip install --quiet "atheris==3.0.0"

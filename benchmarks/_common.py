@@ -42,8 +42,8 @@ def settings_given(given: list[str], parser: argparse.ArgumentParser) -> dict[st
 
 
 def sizes_changed(changed: Mapping[str, Any]) -> str:
-    """The changed sizes of a model, to stand behind a variant's name, which does not tell them."""
-    return "".join(f", {name} {value}" for name, value in changed.items() if name in SIZES)
+    """The changed sizes of a model, which a configuration's setting leaves out, or ""."""
+    return ", ".join(f"{name} {value}" for name, value in changed.items() if name in SIZES)
 
 
 def material_of(options: argparse.Namespace) -> Material:

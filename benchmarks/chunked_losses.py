@@ -1,7 +1,7 @@
 """Time and peak memory of the plain and the chunked losses over the batch size, cosine head.
 
 Run: ``python -m benchmarks.chunked_losses [--sizes 1024 … 32768] [--plain-up-to 8192]
-[--record book/results/chunked_losses.json]``. Each case runs forward and backward in a process of
+[--record book/results/chunked_losses.csv]``. Each case runs forward and backward in a process of
 its own, in float32. Its peak memory is counted above that of a process which did the same with a
 batch of 8. Time is that of the processor, over all threads. The plain ``offclip`` makes its terms
 once for each direction of the scores, as it has to for heads whose directions differ. All sizes

@@ -1,10 +1,12 @@
 """Do normal images gather? Alignment, uniformity and silhouette of finished runs, on test.
 
-    python -m benchmarks.cohesion --record book/results/cohesion.json
+    python -m benchmarks.cohesion --record book/results/cohesion.csv
 
 Image features as the head takes them up (``head.local`` of the pooled vector), drawable cases of
 the test split. Nothing is trained; a run that is missing is named.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from offclip.evaluation.cohesion import cohesion
 from offclip.evaluation.scoring import image_batches
 from offclip.study import Material, Run, load_model
 from offclip.study.material import DATASET
+from offclip.study.measured import run_info
 from offclip.study.pooling import check_once
 
 VARIANTS = ("infonce@raw", "infonce", "infonce+filter", "offdiag_bce", "offdiag_bce+filter",
@@ -56,20 +59,15 @@ def measured(run: Run, material: Material) -> dict[str, float]:
 
 def _records(found: list[tuple[Run, dict[str, float]]], n: int) -> list[Record]:
     """Each run by its seed, then the means over the runs, which name all of them."""
-    rows = [(run, run.config.train.seed, str(run.about["config"]), vs) for run, vs in found]
-    every = ", ".join(config for _, _, config, _ in rows)
+    runs = [run for run, _ in found]
+    rows = [(run_info([run], DATASET), values) for run, values in found]
     means = {name: float(np.mean([v[name] for _, v in found])) for name in found[0][1]}
+    pooled = run_info(runs, DATASET, pooled=True)
     return [
-        Record(
-            dataset=DATASET, split="test", variant=run.config.name,
-            prompting=run.config.prompting, head=run.config.model.head, metric=f"normal_{name}",
-            detail="image features", seed=seed, value=value, unit="", interval=None,
-            interval_method=None, n=n, config=config,
-            commit=str(run.about["commit"]), device=str(run.about["device"]), minutes=0.0,
-        )
-        for run, seed, config, values in [*rows, (found[0][0], None, every, means)]
+        replace(info, minutes=0.0).record("test", f"normal_{name}", "image features", value, n)
+        for info, values in [*rows, (pooled, means)]
         for name, value in values.items()
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Do the 95 % intervals cover the truth 95 times in a hundred? Simulated, with a known truth.
 
-    python -m benchmarks.coverage --record book/results/coverage.json
+    python -m benchmarks.coverage --record book/results/coverage.csv
 
 ``interval over seeds``: values of S training seeds with noise of the seeds, of the images that all
 of them share, and of seed and image together, by ``offclip.evaluation.resampled_over_seeds``.
@@ -17,12 +17,10 @@ import numpy as np
 from scipy.stats import binomtest, norm
 
 from offclip.evaluation import (
-    Record,
+    RunInfo,
     auc,
     bootstrap_auc,
     bootstrap_weights,
-    commit_of_code,
-    device_name,
     percentile_interval,
     resampled_over_seeds,
     write_evidence,
@@ -101,22 +99,19 @@ def simulations() -> Iterator[tuple[str, str, Callable[[], float]]]:
 def main() -> None:
     """Simulate and write the evidence."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--record", help="JSON file for the evidence")
+    parser.add_argument("--record", help="CSV file for the evidence")
     options = parser.parse_args()
     records = []
     for variant, detail, share in simulations():
         started = time.perf_counter()
         value = share()
         interval = binomtest(round(value * TRIALS), TRIALS).proportion_ci(method="wilson")
+        minutes = (time.perf_counter() - started) / 60
+        run = RunInfo(dataset="simulated", variant=variant, seed=0, minutes=minutes)
+        bounds = (float(interval.low), float(interval.high))
         records.append(
-            Record(
-                dataset="simulated", split="none", variant=variant, prompting=None, head=None,
-                metric="coverage", detail=detail, seed=0, value=value, unit="",
-                interval=(float(interval.low), float(interval.high)), interval_method="Wilson",
-                n=TRIALS, config="", commit=commit_of_code(), device=device_name(),
-                minutes=(time.perf_counter() - started) / 60,
-            )
-        )  # fmt: skip
+            run.record("none", "coverage", detail, value, TRIALS, interval=bounds, method="Wilson")
+        )
         print(f"{variant:20} {detail:48} {value:.3f}", flush=True)
     if options.record:
         print(f"wrote {write_evidence(options.record, records)}")

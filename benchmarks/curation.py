@@ -1,7 +1,7 @@
 """Curation at scale: images a second against a plain loop, workers, memory, and what it would take.
 
-    python -m benchmarks.curation --record book/results/curation.json
-    python -m benchmarks.curation --memory --record book/results/curation_memory.json
+    python -m benchmarks.curation --record book/results/curation.csv
+    python -m benchmarks.curation --memory --record book/results/curation_memory.csv
 
 Pictures of the size that MIMIC-CXR and VinDr-CXR have (3,056 by 2,544 pixels, chests rendered by
 the phantom with noise, so that they compress about as radiographs do) as 8-bit JPEG, as
@@ -40,7 +40,7 @@ from offclip.data import cache
 from offclip.data.archive import curate_archive
 from offclip.data.cache import write_cache
 from offclip.data.spread import Spread, cores, spread
-from offclip.evaluation import Record, config_hash, device_name, write_evidence
+from offclip.evaluation import Record, RunInfo, config_hash, write_evidence
 from offclip.imaging.resize import published_square
 from offclip.phantom import render_many
 from offclip.rehearsal import rehearse
@@ -189,60 +189,60 @@ def curate_and_tell(folder: Path) -> None:
 
 
 def speed_records(
-    base: Record, kind: str, found: dict[str, list[float]], workers: int
+    kind: str, found: dict[str, list[float]], workers: int, count: int, config: str
 ) -> list[Record]:
     """Rates, ratios in the same round, and the time for whole archives."""
+
+    def measured(variant: str, metric: str, detail: str, values: list[float], unit: str) -> Record:
+        return _run(variant, config).record(
+            "train", metric, detail, statistics.median(values), count, unit=unit,
+            interval=(min(values), max(values)), method="smallest and largest of the rounds",
+        )  # fmt: skip
+
     plain, one, many = found.values()
     records = [
-        replace(base, variant=name, metric="curation_images_per_second", detail=kind,
-                unit="images/s", value=statistics.median(each), interval=(min(each), max(each)))
+        measured(name, "curation_images_per_second", kind, each, "images/s")
         for name, each in found.items()
-    ]  # fmt: skip
+    ]
     for metric, above, below, name in (
         ("curation_over_plain", one, plain, f"{kind}: one process over the plain loop"),
         ("curation_scaling", many, one, f"{kind}: {workers} processes over one"),
     ):
         ratios = [a / b for a, b in zip(above, below, strict=True)]
-        records.append(
-            replace(base, variant="curation", metric=metric, detail=name,
-                    value=statistics.median(ratios), interval=(min(ratios), max(ratios)))
-        )  # fmt: skip
+        records.append(measured("curation", metric, name, ratios, ""))
     efficiency = min(1.0, records[-1].value / workers)
     for name, images in ARCHIVES.items():
         hours = images / (statistics.median(one) * PROJECTED_CORES * efficiency) / 3600
+        detail = f"{name} as {kind}: {images:,} images, {PROJECTED_CORES} cores"
+        run = _run("curation", config)
         records.append(
-            replace(base, variant="curation", metric="curation_hours_projected", unit="h",
-                    value=hours, interval=None, interval_method=None, n=images,
-                    detail=f"{name} as {kind}: {images:,} images, {PROJECTED_CORES} cores")
-        )  # fmt: skip
-    return records
-
-
-def memory_records(base: Record, few: int) -> list[Record]:
-    """Memory at two sizes, and what a study adds to it."""
-    found = {studies: memory(studies) for studies in (few, 8 * few)}
-    plain = replace(base, variant="curation", unit="GiB", interval=None, interval_method=None)
-    records = [
-        replace(plain, metric="curation_memory", detail=f"{n:,} studies", value=gib, n=n)
-        for n, gib in found.items()
-    ]
-    slope = (found[8 * few] - found[few]) / (7 * few)
-    records.append(
-        replace(plain, metric="curation_memory_a_study", unit="KiB", value=slope * 2**20,
-                detail="tables of a study in memory", n=8 * few)
-    )  # fmt: skip
-    for name, studies in STUDIES.items():
-        value = found[8 * few] + slope * (studies - 8 * few)
-        detail = f"{name}: {studies:,} studies"
-        records.append(
-            replace(
-                plain, metric="curation_memory_projected", detail=detail, value=value, n=studies
-            )
+            run.record("train", "curation_hours_projected", detail, hours, images, unit="h")
         )
     return records
 
 
-def speed_of_all(base: Record, files: int, rounds: int, workers: int) -> list[Record]:
+def memory_records(few: int, config: str) -> list[Record]:
+    """Memory at two sizes, and what a study adds to it."""
+    found = {studies: memory(studies) for studies in (few, 8 * few)}
+    slope = (found[8 * few] - found[few]) / (7 * few)
+    rows = [("curation_memory", f"{n:,} studies", gib, n, "GiB") for n, gib in found.items()]
+    what = "tables of a study in memory"
+    rows.append(("curation_memory_a_study", what, slope * 2**20, 8 * few, "KiB"))
+    for name, studies in STUDIES.items():
+        value = found[8 * few] + slope * (studies - 8 * few)
+        detail = f"{name}: {studies:,} studies"
+        rows.append(("curation_memory_projected", detail, value, studies, "GiB"))
+    return [
+        _run("curation", config).record("train", metric, detail, value, n, unit=unit)
+        for metric, detail, value, n, unit in rows
+    ]
+
+
+def _run(variant: str, config: str) -> RunInfo:
+    return RunInfo(dataset="generated", variant=variant, seed=0, config=config)
+
+
+def speed_of_all(files: int, rounds: int, workers: int, config: str) -> list[Record]:
     """Every kind of file; those that take seconds each are fewer."""
     records = []
     with spread(workers) as each:
@@ -251,7 +251,7 @@ def speed_of_all(base: Record, files: int, rounds: int, workers: int) -> list[Re
             count = max(files // slow, 4 * workers)
             cache.PART = -(-count // (2 * workers))  # two for each: less than in earnest
             found = rates(kind, count, rounds, workers, each)
-            records += speed_records(replace(base, n=count), kind, found, workers)
+            records += speed_records(kind, found, workers, count, config)
     return records
 
 
@@ -271,19 +271,13 @@ def main() -> None:
     if options.curate:
         return curate_and_tell(options.curate)
     commit, start = clean_commit() if options.record else "", time.perf_counter()
-    base = Record(
-        dataset="generated", split="train", variant="", prompting=None, head=None, metric="",
-        detail="", seed=0, value=0.0, unit="", interval=None,
-        interval_method="smallest and largest of the rounds", n=options.files,
-        config=config_hash({"height": HEIGHT, "width": WIDTH}), commit=commit,
-        device=device_name(), minutes=0.0,
-    )  # fmt: skip
+    config = config_hash({"height": HEIGHT, "width": WIDTH})
     if options.memory:
-        records = memory_records(base, options.studies)
+        records = memory_records(options.studies, config)
     else:
-        records = speed_of_all(base, options.files, options.rounds, options.workers)
+        records = speed_of_all(options.files, options.rounds, options.workers, config)
     minutes = (time.perf_counter() - start) / 60
-    records = [replace(record, minutes=minutes) for record in records]
+    records = [replace(record, commit=commit, minutes=minutes) for record in records]
     for record in records:
         low, high = record.interval or (record.value, record.value)
         print(f"{record.metric:28} {record.variant:18} {record.value:9.2f} {record.unit:9} "

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks._notes import ROUNDS, Notes, speed_parser
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
+from offclip.imaging.resize import LONGER_SIDE
 from offclip.phantom import render_many
 from offclip.training import Augmentation, augment
 

@@ -1,6 +1,6 @@
 """How much of a training run goes into drawing its images: one process, one machine, one run.
 
-    python benchmarks/drawing.py --record book/results/drawing.json
+    python benchmarks/drawing.py --record book/results/drawing.csv
 
 Times drawing and optimiser steps of ``offclip`` with the settings of record (benchmarks/study.yaml)
 in turns, and scales both to a whole run: ``draws`` images a training study, ``steps`` steps.
@@ -18,7 +18,7 @@ import yaml
 from transformers import set_seed
 
 from offclip.data.curate import curate
-from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
+from offclip.evaluation import RunInfo, write_evidence
 from offclip.models import ImageTextModel, train_tokenizer
 from offclip.phantom import render_many
 from offclip.study import DATASET, Material, run_config
@@ -58,25 +58,25 @@ def main() -> None:
         steps.append((time.perf_counter() - begin) / STEPS)
     drawing = config.draws * len(cases) * statistics.median(images)
     training = config.train.steps * statistics.median(steps)
-    common = {
-        "dataset": DATASET, "split": "train", "variant": config.variant,
-        "prompting": config.prompting, "head": config.model.head, "seed": config.train.seed,
-        "interval": None, "interval_method": None, "config": "", "commit": commit_of_code(),
-        "device": device_name(), "minutes": (time.perf_counter() - started) / 60,
-    }  # fmt: skip
+    run = RunInfo(
+        dataset=DATASET,
+        variant=config.variant,
+        prompting=config.prompting,
+        head=config.model.head,
+        seed=config.train.seed,
+        minutes=(time.perf_counter() - started) / 60,
+    )
     detail = (
         f"drawing {config.draws} x {len(cases)} images ({drawing:.0f} s) over drawing plus "
         f"{config.train.steps} steps ({training:.0f} s)"
     )
     share = drawing / (drawing + training)
     size = f"{config.model.image_size} px"
+    milliseconds = 1e3 * statistics.median(images)
     records = [
-        Record(metric="drawing_share", detail=detail, value=share, unit="", n=TURNS, **common),
-        Record(
-            metric="drawing_time", detail=size, value=1e3 * statistics.median(images),
-            unit="ms/image", n=TURNS * IMAGES, **common,
-        ),
-    ]  # fmt: skip
+        run.record("train", "drawing_share", detail, share, TURNS),
+        run.record("train", "drawing_time", size, milliseconds, TURNS * IMAGES, unit="ms/image"),
+    ]
     for record in records:
         print(f"{record.metric}: {record.value:.3f} {record.unit} ({record.detail})")
     write_evidence(options.record, records)

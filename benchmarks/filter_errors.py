@@ -1,6 +1,6 @@
 """What errors of the sentence filter cost downstream: turn some of its decisions round and retrain.
 
-    python -m benchmarks.filter_errors --jobs 2 --record book/results/filter_errors.json
+    python -m benchmarks.filter_errors --jobs 2 --record book/results/filter_errors.csv
 
 Trains ``offclip`` with the settings of record (benchmarks/study.yaml) for each share of errors and
 each seed, and writes the records of the study: each share by seed, over seeds, and the difference

@@ -1,6 +1,6 @@
 """Mutation testing of ``offclip.losses``: does a test fail for each small fault put into the code?
 
-Run: ``make check-long``, or ``python -m benchmarks.mutation [--record book/results/mutation.json]``
+Run: ``make check-long``, or ``python -m benchmarks.mutation [--record book/results/mutation.csv]``
 with mutmut installed. It works on a copy in ``runs/mutation`` and goes on where it was stopped;
 delete that folder to start anew. Exit code 1 if fewer than 95 % of the mutants are caught, or if
 one that survives is not explained in ``mutation_survivors.yaml``. About five minutes on two
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from offclip.evaluation import Record, commit_of_code, config_hash, device_name, write_evidence
+from offclip.evaluation import Record, RunInfo, config_hash, write_evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 COPY = ROOT / "runs" / "mutation"
@@ -78,33 +78,21 @@ def records(counts: Counter[str], minutes: float) -> list[Record]:
     """The counts and the score as evidence records."""
     total = sum(counts.values())
     values = {
-        "mutants": (total, ""),
-        "mutants_killed": (counts["killed"], ""),
-        "mutants_timed_out": (counts["timed out"], ""),
-        "mutants_survived": (counts["survived"], ""),
-        "mutation_score": ((counts["killed"] + counts["timed out"]) / total, ""),
+        "mutants": total,
+        "mutants_killed": counts["killed"],
+        "mutants_timed_out": counts["timed out"],
+        "mutants_survived": counts["survived"],
+        "mutation_score": (counts["killed"] + counts["timed out"]) / total,
     }
+    run = RunInfo(
+        dataset="offclip.losses",
+        variant="mutmut",
+        config=config_hash({"mutmut": CONFIG}),
+        minutes=minutes,
+    )
     return [
-        Record(
-            dataset="offclip.losses",
-            split="none",
-            variant="mutmut",
-            prompting=None,
-            head=None,
-            metric=metric,
-            detail="tests/losses",
-            seed=None,
-            value=float(value),
-            unit=unit,
-            interval=None,
-            interval_method=None,
-            n=total,
-            config=config_hash({"mutmut": CONFIG}),
-            commit=commit_of_code(),
-            device=device_name(),
-            minutes=minutes,
-        )
-        for metric, (value, unit) in values.items()
+        run.record("none", metric, "tests/losses", float(value), total)
+        for metric, value in values.items()
     ]
 
 

@@ -1,8 +1,8 @@
 """How well finished runs point: which map, by whose rule, and what needs no image at all.
 
-    python -m benchmarks.pointing_maps --record book/results/pointing_maps.json
+    python -m benchmarks.pointing_maps --record book/results/pointing_maps.csv
     python -m benchmarks.pointing_maps --set image_size=128 --variants infonce+filter offclip \\
-        --seeds 0 1 2 --record book/results/pointing_grid_128.json
+        --seeds 0 1 2 --record book/results/pointing_grid_128.csv
 
 Nothing is trained; a run that is missing is named. ``pointing_by_map``: the study's rule with each
 kind of map (``offclip.evaluation.attention_maps``) and with ``place``, the mean of the attention
@@ -42,8 +42,9 @@ from offclip.evaluation import (
 )
 from offclip.evaluation.scoring import positive_prompt
 from offclip.study import Material, Run, load_model
-from offclip.study.evidence import BOOTSTRAP, OVER_SEEDS, RESAMPLES
+from offclip.study.evidence import BOOTSTRAP, OVER_SEEDS
 from offclip.study.material import DATASET, protocol
+from offclip.study.measured import RESAMPLES, run_info
 from offclip.study.pooling import check_once
 
 KINDS = {"cross_attention": ("attention", "gradient", "patch"), "cosine": ("gradient", "patch")}
@@ -118,8 +119,11 @@ def main() -> None:
             shown = [r for r in records if r.seed is None and r.split == name][-11:]
             print(label, name, *(f"{r.detail} {r.value:.3f};" for r in shown), flush=True)
     records += without_model(runs[0], split_of("test", size))
-    sizes = sizes_changed(changed)
-    records = [replace(record, variant=record.variant + sizes) for record in records]
+    if sizes := sizes_changed(changed):
+        records = [
+            replace(each, setting=f"{each.setting}, {sizes}" if each.setting else sizes)
+            for each in records
+        ]
     print(f"wrote {write_evidence(options.record, records)}")
 
 
@@ -191,20 +195,12 @@ def _record(
     pooled: bool = False,
     model: bool = True,
 ) -> Record:
-    config = runs[0].config
-    abouts = [run.about for run in runs]
-    seeds = pooled or not model
-    return Record(
-        dataset=DATASET, split=split, variant=config.name if model else "no model",
-        prompting=config.prompting if model else None, head=config.model.head, metric=metric,
-        detail=detail, seed=None if seeds else config.train.seed, value=interval.value,
-        unit="patches" if metric == "attention_patches" else "",
-        interval=(interval.low, interval.high),
-        interval_method=(OVER_SEEDS if pooled else BOOTSTRAP).format("images"),
-        n=n, config=", ".join(dict.fromkeys(str(about["config"]) for about in abouts)),
-        commit=", ".join(dict.fromkeys(str(about["commit"]) for about in abouts)),
-        device=str(abouts[0]["device"]), minutes=0.0,
-    )  # fmt: skip
+    info = replace(run_info(runs, DATASET, pooled=pooled), minutes=0.0)
+    if not model:
+        info = replace(info, variant="no model", setting=None, prompting=None, seed=None)
+    unit = "patches" if metric == "attention_patches" else ""
+    method = (OVER_SEEDS if pooled else BOOTSTRAP).format("images")
+    return info.record(split, metric, detail, interval, n, unit=unit, method=method)
 
 
 if __name__ == "__main__":

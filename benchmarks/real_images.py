@@ -1,6 +1,6 @@
 """Does the phantom's order of losses hold on real radiographs? NIH images with borrowed text.
 
-    python -m benchmarks.real_images --images DIR --jobs 2 --record book/results/real_images.json
+    python -m benchmarks.real_images --images DIR --jobs 2 --record book/results/real_images.csv
 
 ``DIR`` is a folder that ``offclip.data.nih.read_nih`` reads. Each variant is cross-fitted over
 patients, from scratch and from the weights of its phantom run (which has to be there, see
@@ -32,9 +32,9 @@ from offclip.evaluation import (
     Interval,
     Protocol,
     Record,
+    RunInfo,
     bootstrap_weights,
     clusters_of,
-    commit_of_code,
     config_hash,
     device_name,
     measure,
@@ -45,6 +45,8 @@ from offclip.evaluation import (
     write_evidence,
 )
 from offclip.evaluation.protocol import Question
+from offclip.imaging import read_radiograph
+from offclip.imaging.resize import padded_square
 from offclip.models import load_tokenizer
 from offclip.study import Material, Run, load_model, run_config
 from offclip.study.real import CrossFitted, RealSet, cross_fit, scored
@@ -117,10 +119,13 @@ def main() -> None:
     for name, other in compared():
         records += _differences(name, other, found)
     if options.equalise:
-        records = [replace(record, variant=f"{record.variant}, equalised") for record in records]
+        records = [
+            replace(each, setting=f"{each.setting}, equalised" if each.setting else "equalised")
+            for each in records
+        ]
     for record in records:
         if record.seed is None and record.detail.endswith(("mean", "all")):
-            print(f"{record.variant:32} {record.metric:36} {record.detail:40} "
+            print(f"{record.variant}, {record.setting}: {record.metric:36} {record.detail:40} "
                   f"{record.value:.3f} {record.interval}")  # fmt: skip
     print(f"wrote {write_evidence(options.record, records)}")
 
@@ -282,14 +287,19 @@ def _record(
     method: str | None = None,
     minutes: float = 0.0,
 ) -> Record:
-    bounds = (value.low, value.high) if isinstance(value, Interval) else None
-    return Record(
-        dataset=DATASET, split="cross-fitted", variant=name, prompting="prompted",
-        head="cross_attention", metric=key[0], detail=key[1], seed=seed,
-        value=value.value if isinstance(value, Interval) else value, unit="", interval=bounds,
-        interval_method=method, n=n, config=config_hash(SETTINGS), commit=commit_of_code(),
-        device=device_name(process_state().device), minutes=minutes,
-    )  # fmt: skip
+    variant, _, setting = name.partition(", ")
+    info = RunInfo(
+        dataset=DATASET,
+        variant=variant,
+        setting=setting or None,
+        prompting="prompted",
+        head="cross_attention",
+        seed=seed,
+        config=config_hash(SETTINGS),
+        device=device_name(process_state().device),
+        minutes=minutes,
+    )
+    return info.record("cross-fitted", *key, value, n, method=method)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the off-diagonal term is worth where data are scarce: few studies, few normals, small batch.
 
-    python -m benchmarks.scarce --jobs 2 --record book/results/scarce.json
+    python -m benchmarks.scarce --jobs 2 --record book/results/scarce.csv
 
 Trains the filtered variants with the settings of record (benchmarks/study.yaml) but for one of
 ``CONDITIONS``; a small batch gets more steps, so that as many images are seen. Writes each

@@ -1,6 +1,6 @@
 """The same search for every variant, on validation: settings side by side, test untouched.
 
-    python -m benchmarks.search --jobs 2 --record book/results/search.json
+    python -m benchmarks.search --jobs 2 --record book/results/search.csv
 
 Each variant of ``GRID`` gets five settings besides those of record, one seed each: learning rates
 and what its loss can be set by. Chosen is the best mean of ``METRICS`` on

@@ -1,7 +1,7 @@
 """Sentence boundaries of our segmenter and of well-kept others, on invented reports.
 
     pip install --target others pysbd==0.3.4 nltk syntok spacy medspacy
-    python benchmarks/segmenters.py --packages others --record book/results/segmenters.json
+    python benchmarks/segmenters.py --packages others --record book/results/segmenters.csv
 
 The development reports are those of the tests (tests/text/reports.yaml). Their sentences were
 written before our rules, but the rules were then tuned on them. The held-out reports were written
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
+from offclip.evaluation import Record, RunInfo, write_evidence
 from offclip.text import image_text, split_sections, split_sentences
 from offclip.text._lines import unwrap
 
@@ -223,17 +223,18 @@ def records(
             resampled = np.array([ratios(counts[rows, part].sum(0)) for rows in drawn])
             bounds = np.percentile(resampled, (2.5, 97.5), axis=0)
             for index, metric in enumerate(("precision", "recall", "f1")):
+                run = RunInfo(dataset="invented_reports", variant=name, minutes=minutes)
                 made.append(
-                    Record(
-                        dataset="invented_reports", split=split, variant=name,
-                        prompting=None, head=None, metric=f"boundary_{metric}",
-                        detail=f"text: {form}{detail}", seed=None, value=float(values[index]),
-                        unit="", interval=(float(bounds[0, index]), float(bounds[1, index])),
-                        interval_method="bootstrap over reports", config="",
-                        n=int(counts[:, part].sum(0)[2]), commit=commit_of_code(),
-                        device=device_name(), minutes=minutes,
+                    run.record(
+                        split,
+                        f"boundary_{metric}",
+                        f"text: {form}{detail}",
+                        float(values[index]),
+                        int(counts[:, part].sum(0)[2]),
+                        interval=(float(bounds[0, index]), float(bounds[1, index])),
+                        method="bootstrap over reports",
                     )
-                )  # fmt: skip
+                )
     return made
 
 

@@ -1,7 +1,7 @@
 """How well sentences are told apart, ours and peers, against the labelled Open-I sentences.
 
     python -m benchmarks.sentence_filter --part dev spent
-    python -m benchmarks.sentence_filter --part held_out --record book/results/sentence_filter.json
+    python -m benchmarks.sentence_filter --part held_out --record book/results/sentence_filter.csv
 
 Every classifier is fitted here, on the training reports that hold no sentence of the parts. Peers:
 ``majority`` (the commoner label), ``tfidf`` (TF-IDF of words and pairs with logistic regression,
@@ -19,6 +19,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,7 +35,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from offclip.data import curate
 from offclip.data.curate import fit_classifier
 from offclip.data.gold import PARTS, gold_path, join_gold, read_gold, without_reports_of
-from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
+from offclip.evaluation import Record, RunInfo, write_evidence
 from offclip.evaluation.calibration import perfect_calibration_error, platt
 from offclip.evaluation.sentences import (
     SentenceScores,
@@ -49,6 +50,7 @@ from offclip.text.transformer import FineTuning, TransformerClassifier
 from offclip.text.vocabulary import FINDING_WORDS
 from offclip.text.weak_labels import ABNORMAL, rule_label
 
+DATASET = "openi_sentences"
 Scorer = Callable[[Sequence[str]], np.ndarray]
 
 
@@ -74,18 +76,12 @@ def main() -> None:
     labels = gold["label"].to_numpy(dtype=str)
     if options.calibrate:
         print(_calibration(classifier, texts, labels, weights))
-    common = {
-        "dataset": "openi_sentences", "split": "+".join(options.part), "prompting": None,
-        "head": None, "seed": None, "config": "", "commit": commit_of_code(),
-        "device": device_name(),
-    }  # fmt: skip
-    records = [
-        Record(
-            variant="gold", metric="kappa", detail="two passes", value=cohen_kappa(
-                gold["label_a"].to_numpy(dtype=str), gold["label_b"].to_numpy(dtype=str), weights
-            ), unit="", interval=None, interval_method=None, n=len(gold), minutes=0.0, **common,
-        )
-    ]  # fmt: skip
+    split = "+".join(options.part)
+    kappa = cohen_kappa(
+        gold["label_a"].to_numpy(dtype=str), gold["label_b"].to_numpy(dtype=str), weights
+    )
+    run = RunInfo(dataset=DATASET, variant="gold")
+    records = [run.record(split, "kappa", "two passes", kappa, len(gold))]
     every = scorers(train, classifier)
     if options.context_python:
         every["context"] = _context(options.context_python)
@@ -93,14 +89,14 @@ def main() -> None:
         probabilities = scorer(texts)
         scores = score_sentences(labels, probabilities, weights)
         print(f"{name:18s} {_line(scores)}")
-        records += _records(name, scores, labels, probabilities, weights, common)
+        records += _records(name, scores, labels, probabilities, weights, split)
         for stratum, part in score_strata(
             labels, probabilities, weights, gold["stratum"].to_numpy(dtype=str)
         ).items():
-            records += _shares(name, f"stratum {stratum}", part, common)
+            records += _shares(name, f"stratum {stratum}", part, split)
     if options.record:
         minutes = (time.perf_counter() - started) / 60
-        write_evidence(options.record, [_with_minutes(record, minutes) for record in records])
+        write_evidence(options.record, [replace(record, minutes=minutes) for record in records])
 
 
 def scorers(train: pd.DataFrame, classifier: NgramClassifier) -> dict[str, Scorer]:
@@ -187,40 +183,42 @@ def _line(scores: SentenceScores) -> str:
     )
 
 
-def _records(name, scores, labels, probabilities, weights, common):  # type: ignore[no-untyped-def]
+def _records(
+    name: str,
+    scores: SentenceScores,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    weights: np.ndarray,
+    split: str,
+) -> list[Record]:
     sure = labels != "uncertain"
     noise = perfect_calibration_error(probabilities[sure], weights[sure])
     errors = {
         "sentence_calibration_error": scores.calibration_error,
         "sentence_calibration_noise": noise.high,  # a perfect classifier stays below, in 97.5 %
     }
-    return [
-        *_shares(name, "all", scores, common),
-        *(
-            Record(
-                variant=name, metric=metric, detail="10 equal-mass bins", value=value, unit="",
-                n=scores.n, minutes=0.0, interval=None, interval_method=None, **common,
-            )
-            for metric, value in errors.items()
-        ),
-    ]  # fmt: skip
+    run = RunInfo(dataset=DATASET, variant=name)
+    return _shares(name, "all", scores, split) + [
+        run.record(split, metric, "10 equal-mass bins", value, scores.n)
+        for metric, value in errors.items()
+    ]
 
 
-def _shares(name, detail, scores, common):  # type: ignore[no-untyped-def]
+def _shares(name: str, detail: str, scores: SentenceScores, split: str) -> list[Record]:
+    run = RunInfo(dataset=DATASET, variant=name)
     counts = {"uncertain_abnormal": scores.n_uncertain}
     return [
-        Record(
-            variant=name, metric=f"sentence_{share}", detail=detail, value=interval.value, unit="",
-            interval=(interval.low, interval.high), interval_method="Wilson, weighted, 95 %",
-            n=counts.get(share, scores.n), minutes=0.0, **common,
+        run.record(
+            split,
+            f"sentence_{share}",
+            detail,
+            interval,
+            counts.get(share, scores.n),
+            method="Wilson, weighted, 95 %",
         )
         for share in ("accuracy", "abnormal_recall", "normal_recall", "uncertain_abnormal")
         if not np.isnan((interval := getattr(scores, share)).value)
-    ]  # fmt: skip
-
-
-def _with_minutes(record: Record, minutes: float) -> Record:
-    return Record(**{**vars(record), "minutes": minutes})
+    ]
 
 
 if __name__ == "__main__":

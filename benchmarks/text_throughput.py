@@ -1,6 +1,6 @@
 """Sentences a second: judging them, and the whole way from report text to kept prompts.
 
-    python -m benchmarks.text_throughput --record book/results/text_throughput.json
+    python -m benchmarks.text_throughput --record book/results/text_throughput.csv
 
 One process, one thread. The peer of the classifier is scikit-learn's ``TfidfVectorizer`` (words and
 pairs) with ``LogisticRegression``, timed in turns with ours on the same sentences. Reports are read
@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from offclip.data.curate import DATASET, curate
-from offclip.evaluation import Record, commit_of_code, device_name, write_evidence
+from offclip.evaluation import RunInfo, device_name, write_evidence
 from offclip.text import RulePrompter, read_report
 
 TURNS = 7
@@ -65,11 +65,8 @@ def main() -> None:
         begin = time.perf_counter()
         whole.append(read(len(reports)) / (time.perf_counter() - begin))
     short, long = _peak(lambda: read(REPORTS)), _peak(lambda: read(8 * REPORTS))
-    common = {
-        "dataset": DATASET, "split": "test", "prompting": None, "head": None, "seed": None,
-        "interval": None, "interval_method": None, "config": "", "commit": commit_of_code(),
-        "device": f"{device_name()}, one process", "minutes": (time.perf_counter() - started) / 60,
-    }  # fmt: skip
+    device = f"{device_name()}, one process"
+    minutes = (time.perf_counter() - started) / 60
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     rows = [
         ("ngram", "sentences_per_second", "classification", statistics.median(ours), "1/s"),
@@ -80,10 +77,11 @@ def main() -> None:
         ("ngram", "peak_memory", f"{8 * REPORTS} reports", long, "MiB"),
     ]  # fmt: skip
     found = [
-        Record(variant=variant, metric=metric, detail=detail, value=value, unit=unit,
-               n=len(sentences), **common)
+        RunInfo(dataset=DATASET, variant=variant, device=device, minutes=minutes).record(
+            "test", metric, detail, value, len(sentences), unit=unit
+        )
         for variant, metric, detail, value, unit in rows
-    ]  # fmt: skip
+    ]
     for record in found:
         print(f"{record.variant:6s} {record.metric}, {record.detail}: {record.value:,.2f}")
     if options.record:

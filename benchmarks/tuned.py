@@ -1,7 +1,7 @@
 """Every variant at the settings that the search chose for it, on test.
 
-    python -m benchmarks.tuned --search book/results/search.json --jobs 2 \\
-        --record book/results/tuned.json
+    python -m benchmarks.tuned --search book/results/search.csv --jobs 2 \\
+        --record book/results/tuned.csv
 
 Reads the record of benchmarks/search.py, takes for each variant the setting with the best mean of
 its metrics on validation (settings of the frontier cannot be taken), trains the other seeds and

@@ -1,8 +1,8 @@
 """One change against a baseline, at the settings of record: train both, write what differs.
 
-    python -m benchmarks.versus offclip+tier --baseline offclip --record book/results/tier.json
+    python -m benchmarks.versus offclip+tier --baseline offclip --record book/results/tier.csv
     python -m benchmarks.versus offdiag_bce+filter --set score_bias=-5 \\
-        --baseline offdiag_bce+filter --record book/results/bias_filter.json
+        --baseline offdiag_bce+filter --record book/results/bias_filter.csv
 
 Writes the records of the changed variant (by seed and over seeds, test and validation) and its
 paired differences to the baseline, whose own records come from the study. ``--set`` changes a

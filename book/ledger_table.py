@@ -82,7 +82,7 @@ def _on_phantoms(study: pd.DataFrame, tuned: pd.DataFrame) -> list[tuple[str, st
             f"{_signed(_row(tuned, 'abnormal_auc_pos', 'infonce+filter'))}.",
             f"{verdict(_row(study, 'normal_auc', 'infonce+filter'))}; "
             f"{verdict(_row(tuned, 'normal_auc', 'infonce+filter'))} at its best setting",
-            f"[8](notebooks/08_ablation), {STUDY}, `benchmarks.tuned`",
+            f"[8](notebooks/08_ablation), {STUDY}, `benchmarks.compare`",
         ),
         (
             "Anomalies are localised better.",
