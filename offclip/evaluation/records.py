@@ -82,7 +82,7 @@ class RunInfo:
             method: how the interval was made; counts only where there is one.
         """
         if isinstance(value, Interval):
-            value, interval = value.value, (value.low, value.high)
+            interval, value = (value.low, value.high), value.value
         return Record(
             **vars(self),
             split=split,
