@@ -54,6 +54,10 @@ class Trained:
         own = {**settings_of_record(), **self.settings}
         return run_config(self.variant, head=head, seed=seed, **own)
 
+    def name(self, config: RunConfig) -> str:
+        """The variant and what differs from the default, sizes of the model included."""
+        return ", ".join(filter(None, [config.name, sizes_changed(self.settings)]))
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -183,8 +187,7 @@ def compare(comparison: Comparison, measure: Measure) -> list[Record]:
     for split in comparison.splits:
         for entry in comparison.entries:
             ours = measure(entry.trained, split)
-            variant, sizes = ours[0].run.config.name, sizes_changed(entry.trained.settings)
-            name = ", ".join(filter(None, [variant, sizes]))
+            name = entry.trained.name(ours[0].run.config)
             setting = entry.name or name.partition(", ")[2] or None
             single = [record for one in ours for record in run_records(one)]
             own = [*single, *over_seeds(ours, single)]
@@ -201,15 +204,17 @@ def compare(comparison: Comparison, measure: Measure) -> list[Record]:
 
 def searched(comparison: Comparison, measure: Measure) -> list[Record]:
     """Records of a search: the means of the metrics, each under the settings that were tried."""
-    return [
-        replace(record, metric=f"{record.metric}_search", detail=name, setting=None)
-        for split in comparison.splits
-        for entry in comparison.entries
-        for one in measure(entry.trained, split)
-        for record in run_records(one)
-        if record.metric in comparison.metrics and record.detail == "mean"
-        for name in [spelled(entry.trained.settings)]
-    ]
+    records = []
+    for split in comparison.splits:
+        for entry in comparison.entries:
+            own = [record for one in measure(entry.trained, split) for record in run_records(one)]
+            tried = spelled(entry.trained.settings)
+            records += [
+                replace(record, metric=f"{record.metric}_search", detail=tried, setting=None)
+                for record in own
+                if record.metric in comparison.metrics and record.detail == "mean"
+            ]
+    return records
 
 
 def main() -> None:

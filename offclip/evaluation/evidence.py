@@ -115,11 +115,11 @@ def check_record(path: str | Path) -> None:
             f"{path}: expected the name of a CSV file other than {RUNS}, such as "
             f"{path.with_name('evidence.csv')}"
         )
-    for each, columns in ((path, _COLUMNS), (path.with_name(RUNS), _RUN_COLUMNS)):
-        check_target(each, ours=partial(_has_header, columns=columns))
+    check_target(path, ours=partial(_has_header, _COLUMNS))
+    check_target(path.with_name(RUNS), ours=partial(_has_header, _RUN_COLUMNS))
 
 
-def _has_header(path: Path, columns: list[str]) -> bool:
+def _has_header(columns: list[str], path: Path) -> bool:
     with path.open("rb") as file:
         return file.readline().strip() == ",".join(columns).encode()
 

@@ -72,6 +72,12 @@ def test_every_run_belongs_to_a_study():
         assert set(used) == set(runs["run"][runs["study"] == file.stem]), file.name
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_ledger_names_the_command_of_every_record(file):
+    rows = (RESULTS.parent / "ledger.md").read_text(encoding="utf-8").splitlines()
+    assert any(f"`{file.stem}`" in row.split(" | ")[0] for row in rows if row.startswith("|"))
+
+
 def test_the_check_itself_sees_faults():
     good = dict.fromkeys(TEXTS, "x") | {
         "prompting": "raw", "head": None, "seed": 0.0, "value": 0.5, "low": 0.4, "high": 0.6,

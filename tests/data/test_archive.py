@@ -19,6 +19,7 @@ from offclip.data.readers.mimic import read_mimic
 from offclip.data.records import read_records
 from offclip.data.spread import spread
 from offclip.folders import WORK
+from offclip.imaging import read_radiograph
 from offclip.imaging.resize import published_square
 from offclip.rehearsal import rehearse
 from offclip.study import material_of
@@ -353,7 +354,7 @@ def test_bad_tables_are_named(root, tmp_path):
         read_mimic(root)
     path = root / "mimic-cxr-2.0.0-metadata.csv.gz"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(ValueError, match="damaged, or no table"):
+    with pytest.raises(ValueError, match="damaged, or no CSV table"):
         read_mimic(root)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="expected mimic-cxr-2.0.0-metadata.csv, gz"):

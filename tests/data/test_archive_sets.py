@@ -9,6 +9,8 @@ from offclip.data.cache import ImageCache, write_cache
 from offclip.data.manifests import load_manifest
 from offclip.data.readers import READERS
 from offclip.data.record_parts import scaled_boxes
+from offclip.imaging import read_radiograph
+from offclip.imaging.boxes import boxes_in_square
 from offclip.imaging.resize import published_square
 from offclip.rehearsal import MARKER
 from tests.imaging.turned import BOX, CORNERS, bright, stored

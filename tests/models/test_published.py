@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from transformers import BertTokenizerFast
 
 from offclip.evaluation.scoring import prompt_features
+from offclip.imaging.resize import published_square
 from offclip.models import ImageTextModel, ModelConfig
 from offclip.models.published import (
     PublishedCARZero,
