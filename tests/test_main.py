@@ -176,7 +176,7 @@ def test_ctrl_c_is_one_line_and_the_work_goes_on_later(jobs, copy, tmp_path):
     out = tmp_path / "out"
     words = ("curate", "mimic_cxr", "--root", copy, "--out", out, "--jobs", jobs)
     child = command(*words, start_new_session=True)  # a terminal sends the signal to the group
-    while not (out / WORK / "pictures.npy.part").exists():
+    while not (out / WORK / "pictures.npy").exists():
         assert child.poll() is None
         time.sleep(0.01)
     os.killpg(child.pid, signal.SIGINT)
@@ -195,7 +195,7 @@ def test_a_full_disk_is_one_line_with_the_path(copy, tmp_path):
     child = command(*words, preexec_fn=limited)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 1 and said.count("\n") == 1
-    assert f"could not write {out / WORK / 'pictures.npy.part'}: File too large" in said
+    assert f"could not write {out / WORK / 'pictures.npy'}: File too large" in said
     assert read_mark(out) is None
     assert main([str(word) for word in words]) == 0
 
