@@ -1,7 +1,4 @@
-"""Atomic writes: a file is either whole under its final name, or absent.
-
-Imported by every part that leaves something on disk; imports nothing of the package.
-"""
+"""Atomic writes: a file is either whole under its final name, or absent."""
 
 import json
 import os

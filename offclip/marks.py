@@ -1,6 +1,6 @@
 """The mark of a folder of ours: what it is, of which dataset and settings, and which files.
 
-``offclip.folders`` writes folders by their marks. Imports ``offclip.files``.
+``offclip.folders`` writes folders by their marks.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Check a notebook's parameters before anything runs.
 
 Used in the cell after the parameters cell, and by ``book.execute`` on notebooks that have not
-started. Imports nothing of the package; PyYAML only where a string has to be read as a list.
+started.
 
 A parameters cell holds annotated assignments with a comment each::
 

@@ -1,4 +1,4 @@
-"""The published sets side by side, as their manifests have them. Imports its neighbours."""
+"""The published sets side by side, as their manifests have them."""
 
 import pandas as pd
 
@@ -7,9 +7,10 @@ from offclip.data.readers import READERS
 
 
 def map_of_sets() -> pd.DataFrame:
-    """One row a set that has a reader: access, images, labels, share of normal cases, use.
+    """One row per set that has a reader: access, images, labels, share of normal cases, use.
 
-    ``labels`` counts the classes with a prompt, normality apart; ``normal`` and ``of`` are empty
+    ``labels`` counts the classes with a prompt, without normality; ``normal`` and ``of`` are empty
+    where the share of normal cases is not published.
     """
     rows = []
     for name in READERS:

@@ -1,4 +1,4 @@
-"""Names of what a folder of curated records holds. Imports nothing."""
+"""Names of what a folder of curated records holds."""
 
 CURATED = "curated records"
 """Purpose of the folder, in its mark; see ``offclip.folders``."""

@@ -2,7 +2,7 @@
 
 pooch compares checksums and moves the file to its place; its own downloaders start again from the
 first byte, so it gets one that asks for the rest. pooch, requests and tqdm are imported where they
-are used. Imports ``offclip.data.tables`` for a name.
+are used.
 """
 
 import errno

@@ -1,7 +1,4 @@
-"""Fetch an open dataset into the cache: one file from its sources in order, or all of its files.
-
-Imports downloading, the manifests, ``offclip.files`` and ``offclip.folders``.
-"""
+"""Fetch an open dataset into the cache: one file from its sources in order, or all of its files."""
 
 import os
 import shutil

@@ -1,8 +1,7 @@
 """The gold set: sentences of reports, labelled normal, abnormal or uncertain by a language model.
 
 The file holds no text, only where each sentence stands and a digest of its words; the text comes
-from the curated records. What the labels mean: ``book/gold-guidelines.md``. Imports the manifests'
-folder, the splits' text key and ``offclip.files``.
+from the curated records. What the labels mean: ``book/gold-guidelines.md``.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""A file of JSON lines that only grows: work of hours or days, which a restart reads.
-
-Imports nothing of the package.
-"""
+"""A file of JSON lines that only grows: work of hours or days, which a restart reads."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,6 @@
 """Dataset manifests: frozen dataclasses read from YAML, strict about unknown keys.
 
-Imports the access rule of ``offclip.text``. Pydantic, which checks what was read, and PyYAML are
-imported where a file is read.
+Pydantic, which checks what was read, and PyYAML are imported where a file is read.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 The folder: ``manifest.csv`` (``file``, ``labels`` separated by ``|``, ``patient_id``, ``view``; if
 known ``rsna_class``), ``images/``, and if known ``boxes.csv`` (``file``, ``label``, ``x_min``,
-``y_min``, ``x_max``, ``y_max`` in pixels of the file as stored). Imports its neighbours.
+``y_min``, ``x_max``, ``y_max`` in pixels of the file as stored).
 """
 
 from collections.abc import Mapping

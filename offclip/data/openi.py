@@ -1,6 +1,6 @@
 """Reader of the Open-I reports: an archive or a folder of XML files, read in memory.
 
-Nothing is extracted to disk and no XML entity is expanded. Imports nothing of the package.
+Nothing is extracted to disk and no XML entity is expanded.
 """
 
 import hashlib

@@ -1,7 +1,4 @@
-"""Rows of a reader to records, part by part: no more than one part's texts are in memory.
-
-Imports ``offclip.text`` and its neighbours.
-"""
+"""Rows of a reader to records, part by part: no more than one part's texts are in memory."""
 
 import zlib
 from collections.abc import Iterable, Iterator

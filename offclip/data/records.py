@@ -1,9 +1,7 @@
 """Records: one row a study image, one schema for every dataset, stored as Parquet.
 
 ``width``, ``height`` and ``boxes`` are in pixels of the image as ``read_radiograph`` reads it,
-upright.
-pandera and pyarrow are imported where they are used. Imports ``offclip.files`` and, for the
-findings drawn, ``offclip.phantom``.
+upright. pandera and pyarrow are imported where they are used.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

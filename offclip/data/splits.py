@@ -1,7 +1,4 @@
-"""Split studies into train, validation and test so that nothing is in two of them.
-
-Imports nothing of the package.
-"""
+"""Split studies into train, validation and test so that nothing is in two of them."""
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence

@@ -1,8 +1,7 @@
 """One function over many items: in this process, on all local cores, or on a Dask cluster.
 
-Dask gives the work of a worker that died to another one. Results come in the order of the items,
-so that what is made of them does not depend on who was faster. Imports nothing of the package;
-Dask is imported where it is used.
+Dask gives the work of a worker that died to another one. Results come in the order of the items, so
+that what is made of them does not depend on who was faster.
 """
 
 import os

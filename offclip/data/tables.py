@@ -1,6 +1,4 @@
-"""Label tables as published sets have them: all strings, errors that name the file. Imports nothing
-else of the package.
-"""
+"""Label tables as published sets have them: all strings, errors that name the file."""
 
 import difflib
 import filecmp

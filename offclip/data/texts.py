@@ -1,7 +1,4 @@
-"""Report files to sentences and prompts, in one file of JSON lines, one line per study.
-
-Imports ``offclip.text``, ``offclip.files`` and its neighbours.
-"""
+"""Report files to sentences and prompts, in one file of JSON lines, one line per study."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
 """One bootstrap for every interval: patients are resampled, the same ones for every metric.
 
-Paired between variants. Knows arrays only.
+Paired between variants.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? Knows arrays only."""
+"""Do probabilities mean what they say?"""
 
 import numpy as np
 from jaxtyping import Bool, Float

@@ -1,4 +1,4 @@
-"""How closely normal images lie together, and apart from the others. Knows arrays only."""
+"""How closely normal images lie together, and apart from the others."""
 
 import numpy as np
 from jaxtyping import Bool, Float

@@ -1,4 +1,4 @@
-"""DeLong's covariance of AUCs on the same images, and many comparisons at once. Knows arrays only.
+"""DeLong's covariance of AUCs on the same images, and many comparisons at once.
 
 Beside the bootstrap: exact to first order and free of draws, but for AUCs alone. Seeds are not in
 it: it speaks of one trained model against another.

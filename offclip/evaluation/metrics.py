@@ -1,4 +1,4 @@
-"""AUC, and the threshold that validation chooses. Knows arrays only."""
+"""AUC, and the threshold that validation chooses."""
 
 import numpy as np
 from jaxtyping import Bool, Float

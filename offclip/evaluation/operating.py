@@ -1,7 +1,7 @@
 """What a normality score is worth at a fixed threshold, as a reader of films would use it.
 
 Normal is positive. Every threshold and every calibration comes from validation and is applied to
-test; nothing is chosen on test labels. Knows arrays only.
+test; nothing is chosen on test labels.
 """
 
 from collections.abc import Callable

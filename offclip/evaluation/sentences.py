@@ -1,4 +1,4 @@
-"""How well sentences are told apart, against labels made by reading. Knows arrays only.
+"""How well sentences are told apart, against labels made by reading.
 
 The sentences are a stratified sample, so every number of the whole is weighted back to the natural
 mix: sentence i stands for w_i sentences, and a share is sum(w_i x_i) / sum(w_i).

@@ -1,7 +1,7 @@
 """A report in, and what the text pipeline makes of it: a box to type into, and a static form.
 
 Live in Jupyter, the box reads again at each change. In a page without a kernel, the worked reports
-can be opened one by one. Imports ipywidgets and ``offclip.text``.
+can be opened one by one.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Boxes follow their image: turned upright, padded and resized. Imports nothing of the package."""
+"""Boxes follow their image: turned upright, padded and resized."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

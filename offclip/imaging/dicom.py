@@ -1,4 +1,4 @@
-"""Stored values of a DICOM file with one grey image, decoded by pydicom. Imports its neighbours.
+"""Stored values of a DICOM file with one grey image, decoded by pydicom.
 
 What the values mean as grey is in ``offclip.imaging.grey``.
 """

@@ -1,4 +1,4 @@
-"""One line for whatever is wrong with an image file. Imports nothing of the package."""
+"""One line for whatever is wrong with an image file."""
 
 import warnings
 from collections.abc import Iterator

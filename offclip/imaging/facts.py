@@ -1,7 +1,7 @@
 """What a file states of its image in addition to the pixels: view, orientation and size.
 
 Read from a handful of elements that identify nobody; free text is matched against four words and
-not kept. Imports its neighbours.
+not kept.
 """
 
 import re

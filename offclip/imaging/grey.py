@@ -1,4 +1,4 @@
-"""From stored DICOM values to 8-bit grey (PS3.3 C.11 and C.7.6.3.1.2). Imports its neighbours.
+"""From stored DICOM values to 8-bit grey (PS3.3 C.11 and C.7.6.3.1.2).
 
 Modality table or slope → VOI table or window → inversion → 8 bits, worked out once for each value
 that occurs.

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and others by Pillow. Imports its neighbours.
+"""PNG, JPEG, TIFF and others by Pillow.
 
 Pillow cuts 16-bit colour and grey with alpha to the upper 8 bits; OpenCV decodes those.
 """

@@ -1,4 +1,4 @@
-"""From any image file to 8-bit grey. Imports its neighbours."""
+"""From any image file to 8-bit grey."""
 
 import re
 from pathlib import Path

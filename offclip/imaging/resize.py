@@ -1,4 +1,4 @@
-"""Grey images padded to a square and resized. Imports nothing of the package.
+"""Grey images padded to a square and resized.
 
 Of those of 256 pixels, published models see the middle, and caches keep them.
 """

@@ -1,10 +1,10 @@
 """Losses as pure functions of score matrices: no device, no state, no logging.
 
-Imports only torch, jaxtyping and :mod:`offclip.scores`. ``targets`` says which cells are
-positives, ``cross_entropy`` and ``sigmoid`` compare scores with them, ``offclip`` puts the two
-terms of OFF-CLIP together. ``peers``, ``local`` and ``tier`` hold what other papers do. ``chunked``
-does it for large batches from embeddings, and ``clip`` and ``collate`` fit it into another training
-script, where ``gather`` brings in the embeddings of other processes.
+``targets`` says which cells are positives, ``cross_entropy`` and ``sigmoid`` compare scores with
+them, ``offclip`` puts the two terms of OFF-CLIP together. ``peers``, ``local`` and ``tier`` hold
+what other papers do. ``chunked`` does it for large batches from embeddings, and ``clip`` and
+``collate`` fit it into another training script, where ``gather`` brings in the embeddings of other
+processes.
 """
 
 from offclip.losses.chunked import (

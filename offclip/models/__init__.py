@@ -1,4 +1,4 @@
-"""Towers, heads and their tokenizer. Imports :mod:`offclip.scores`; knows no data."""
+"""Towers, heads and their tokenizer."""
 
 from offclip.models.backbones import BackboneModel, TextBackbone, VisionBackbone
 from offclip.models.config import ModelConfig, PublishedConfig

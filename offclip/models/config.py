@@ -106,7 +106,7 @@ class PublishedConfig:
 
     @property
     def head(self) -> str:
-        """The only one."""
+        """Name of the head: the published model has no other."""
         return "cross_attention"
 
     @property

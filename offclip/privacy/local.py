@@ -1,6 +1,6 @@
 """A user's own copy: where its records are, and which of them may not be shown.
 
-Records are read in batches of some thousand rows. Imports the access classes of ``offclip.text``.
+Records are read in batches of some thousand rows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

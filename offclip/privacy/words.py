@@ -1,4 +1,4 @@
-"""Texts as words, and runs of words as hashes. Imports nothing of the package.
+"""Texts as words, and runs of words as hashes.
 
 Records and pages go through the same function, so case, punctuation, white space, line breaks and
 the form of an accented letter make no difference between them.

@@ -3,7 +3,7 @@
 For tests, for benchmarks, for the book, and for who waits for access. Folders, names, columns and
 known quirks are those of the set (see its manifest for what could not be checked); patients, labels
 and text are invented, and images are rendered from the labels. Not data: nothing that is measured
-on a synthetic copy says anything about the set. Imports ``data``, ``phantom`` and the ground.
+on a synthetic copy says anything about the set.
 """
 
 from collections.abc import Callable, Mapping

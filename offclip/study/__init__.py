@@ -1,4 +1,4 @@
-"""The book's study: variants, runs, sweeps and their evidence. Knows every other part."""
+"""The book's study: variants, runs, sweeps and their evidence."""
 
 from offclip.study.evidence import study_records
 from offclip.study.export import best_run, export, model_card

@@ -86,19 +86,19 @@ def run_hash(config: RunConfig, material: Material) -> str:
     First weights and tokenizer count by what is in their files, not by where these lie.
     """
     contents = {n: digest(path) for n in ("init", "tokenizer") if (path := getattr(config, n))}
-    return config_hash({**_told(config), **contents, "data": material.fingerprint})
+    return config_hash({**_settings(config), **contents, "data": material.fingerprint})
 
 
-def _told(config: Any) -> dict[str, Any]:
+def _settings(config: Any) -> dict[str, Any]:
     """Settings by name, without those of :data:`LATER` that are at their default."""
-    told = {}
+    settings = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
-            told[field.name] = _told(value)
+            settings[field.name] = _settings(value)
         elif field.name not in LATER or value != field.default:
-            told[field.name] = value
-    return told
+            settings[field.name] = value
+    return settings
 
 
 def run_version(material: Material) -> str:

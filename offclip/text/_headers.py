@@ -1,7 +1,6 @@
 """Names of report sections, and what each is about.
 
 The variants follow the section headers found in MIMIC-CXR; unknown names are judged by their words.
-Imports nothing of the package.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Lines of a report: which breaks end a statement, and which only wrap it.
-
-Imports nothing of the package.
-"""
+"""Lines of a report: which breaks end a statement, and which only wrap it."""
 
 import re
 

@@ -1,7 +1,4 @@
-"""Patterns of the rule-based prompter: what a radiologist's sentence is made of.
-
-Imports nothing of the package.
-"""
+"""Patterns of the rule-based prompter: what a radiologist's sentence is made of."""
 
 import re
 

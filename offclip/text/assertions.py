@@ -1,9 +1,8 @@
 """What a sentence asserts and what it denies: its fragments, each word marked "is:" or "no:".
 
 The idea is NegEx's (Chapman et al., J. Biomed. Inform. 34, 2001): a trigger denies the words after
-it ("no", "free of") or before it ("is not seen", "has resolved"), up to the end of its clause.
-Some phrases look like triggers and deny nothing ("no change in", "cannot be excluded", "not
-without"). Imports the patterns and the word lists of this package.
+it ("no", "free of") or before it ("is not seen", "has resolved"), up to the end of its clause. Some
+phrases look like triggers and deny nothing ("no change in", "cannot be excluded", "not without").
 """
 
 import re

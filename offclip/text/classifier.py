@@ -1,8 +1,7 @@
 """Is a sentence normal or abnormal? A linear model on marked word n-grams, with weak labels.
 
-A sentence is as abnormal as its most abnormal fragment. Nobody labels fragments: word lists and
-the normal flag of whole reports do (``offclip.text.weak_labels``). Imports jaxtyping, numpy,
-scipy, scikit-learn, ``offclip.files`` and its neighbours.
+A sentence is as abnormal as its most abnormal fragment. Nobody labels fragments: word lists and the
+normal flag of whole reports do (``offclip.text.weak_labels``).
 """
 
 import json

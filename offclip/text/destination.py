@@ -1,8 +1,7 @@
 """Where report text may be sent: the access rule of every prompter that speaks to a server.
 
 The agreements of credentialed and registration data forbid passing the text to third parties. So
-such text goes to a server on this machine, or to a host that the user has signed for. Imports
-nothing of the package.
+such text goes to a server on this machine, or to a host that the user has signed for.
 """
 
 import datetime

@@ -1,8 +1,7 @@
 """Which prompts of a report are kept for training: the filter of OFF-CLIP.
 
 Abnormal reports keep their abnormal prompts, normal reports keep all of theirs (the paper's figure
-shows the first; the second is inferred, and an option of the caller). Imports nothing of the
-package.
+shows the first; the second is inferred, and an option of the caller).
 """
 
 from collections.abc import Sequence

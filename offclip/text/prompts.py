@@ -2,7 +2,7 @@
 
 The paper has a large language model rewrite each report; credentialed text must not leave the
 machine, so the default here is a set of rules that is deterministic and needs no model. Its output
-has the form of the evaluation prompts ("there is pleural effusion"). Imports only the patterns.
+has the form of the evaluation prompts ("there is pleural effusion").
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Sentences of a report section: abbreviations, decimals, numbered lists and blanked words.
-
-Imports the line rules of this part.
-"""
+"""Sentences of a report section: abbreviations, decimals, numbered lists and blanked words."""
 
 import re
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
 """Is a sentence normal or abnormal? A fine-tuned transformer, beside the linear model.
 
 Any sequence classifier of ``transformers`` in a local folder will do, weights and tokenizer
-together; nothing is fetched. Imports torch, transformers and the weak labels, so
-``offclip.text`` does not import it: say ``from offclip.text.transformer import ...``.
+together; nothing is fetched.
 """
 
 import tempfile

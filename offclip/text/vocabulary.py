@@ -1,7 +1,6 @@
 """Word lists of the prompter and of the sentence classifier.
 
 The lists are files in ``offclip/text/data``, each with its meaning and source in its first lines.
-Imports nothing of the package.
 """
 
 from importlib.resources import files

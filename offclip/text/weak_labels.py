@@ -2,8 +2,7 @@
 
 Three sources, in this order. The word lists below label a fragment that they understand. A report
 without findings makes its other fragments normal. An abnormal report makes its other fragments
-abnormal at first; ``relabel`` lets a fitted model correct that. Imports jaxtyping, numpy and the
-word lists of this package.
+abnormal at first; ``relabel`` lets a fitted model correct that.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Toy problems of the teaching chapters: a batch on a circle, its gradient flow, its figures.
 
 ``circle`` is pure maths on tensors, ``figures`` draws them, ``scrubber`` puts a series of figures
-behind a slider. Imports only the palette of :mod:`offclip.plotting`.
+behind a slider.
 """
 
 from offclip.toys.circle import (

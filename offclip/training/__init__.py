@@ -1,4 +1,4 @@
-"""Training: configuration, objective, loop, checkpoints. Knows models and losses."""
+"""Training: configuration, objective, loop, checkpoints."""
 
 from offclip.training.augment import Augmentation, augment
 from offclip.training.config import TrainConfig

@@ -25,7 +25,7 @@ SCORES = "runs/scores"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of it.
+    """Result of the evaluation of a model on a published set.
 
     Attributes:
         records: evidence, both protocols.
