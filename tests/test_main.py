@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -175,7 +176,8 @@ def command(*words, **options):
 def test_ctrl_c_is_one_line_and_the_work_goes_on_later(jobs, copy, tmp_path):
     out = tmp_path / "out"
     words = ("curate", "mimic_cxr", "--root", copy, "--out", out, "--jobs", jobs)
-    child = command(*words, start_new_session=True)  # a terminal sends the signal to the group
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a job in the background is deaf
+    child = command(*words, start_new_session=True, preexec_fn=heard)  # a group, as of a terminal
     while not (out / WORK / "pictures.npy").exists():
         assert child.poll() is None
         time.sleep(0.01)
