@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks._notes import clean_commit
-from offclip.evaluation import Record, config_hash, device_name, write_evidence
+from offclip.evaluation import RunInfo, config_hash, write_evidence
 from offclip.losses import (
     chunked_info_nce,
     chunked_off_diagonal_loss,
@@ -121,35 +122,23 @@ def record(
     path: Path, cases: list[dict[str, Any]], chunk_size: int, commit: str, minutes: float
 ) -> None:
     """Write the cases as evidence records."""
-    config = config_hash({"dim": DIM, "scale": SCALE, "chunk_size": chunk_size})
-    chunk = f", {chunk_size} rows a chunk"
+    info = RunInfo(
+        dataset="random_features", variant="", head="cosine", seed=0, commit=commit,
+        config=config_hash({"dim": DIM, "scale": SCALE, "chunk_size": chunk_size}),
+        minutes=minutes,
+    )  # fmt: skip
+    rows = {"chunked": f", {chunk_size} rows a chunk", "plain": ""}
     records = [
-        Record(
-            dataset="random_features",
-            split="none",
-            variant=case["loss"],
-            prompting=None,
-            head="cosine",
-            metric=metric,
-            detail=f"{case['way']}, batch {case['size']}"
-            + (chunk if case["way"] == "chunked" else ""),
-            seed=0,
-            value=case[key],
-            unit=unit,
-            interval=None,
-            interval_method=None,
-            n=case["size"],
-            config=config,
-            commit=commit,
-            device=device_name(),
-            minutes=minutes,
+        replace(info, variant=case["loss"]).record(
+            "none", metric, f"{case['way']}, batch {case['size']}{rows[case['way']]}", case[key],
+            case["size"], unit=unit,
         )
         for case in cases
         for metric, key, unit in (
             ("loss_cpu_time", "seconds", "s"),
             ("loss_peak_memory", "mebibytes", "MiB"),
         )
-    ]
+    ]  # fmt: skip
     write_evidence(path, records)
 
 
