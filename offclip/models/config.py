@@ -106,7 +106,7 @@ class PublishedConfig:
 
     @property
     def head(self) -> str:
-        """Name of the head: the published model has no other."""
+        """The published model has no other head."""
         return "cross_attention"
 
     @property
