@@ -2,7 +2,7 @@
 # Everything that this project wants to know of a GPU, in less than nine minutes on a large card.
 #
 #   benchmarks/gpu_session.sh [--published DIR] [--out DIR] [--commit HASH]
-#   benchmarks/gpu_session.sh --dry-run     # the same, small and on the CPU, within two minutes
+#   benchmarks/gpu_session.sh --dry-run     # the same, small and on the CPU, in two to three minutes
 #
 # Each block is a process of its own with a time limit; one that fails or runs out of time does not
 # stop the others, and records are written number by number. Needs torch, transformers, accelerate,
