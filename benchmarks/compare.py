@@ -21,7 +21,6 @@ Finished runs are not repeated; about 3 minutes a run on one core.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -31,6 +30,7 @@ from typing import Any
 import yaml
 
 from benchmarks._common import material_of, settings_of_record, sizes_changed, study_parser
+from offclip.data.tables import nearest
 from offclip.evaluation import Record, check_record, read_evidence, write_evidence
 from offclip.study import RunConfig, run_config, study_records, sweep
 from offclip.study.evidence import differences, over_seeds, run_records
@@ -116,8 +116,7 @@ def _check_keys(path: Path, given: Any, known: set[str]) -> None:
         raise ValueError(f"{path}: expected key: value lines, got {type(given).__name__}")
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0)[0]
-            raise ValueError(f"{path}: unknown key {name!r}; did you mean {near!r}?")
+            raise ValueError(f"{path}: unknown key {name!r}{nearest(name, known)}")
 
 
 def _entries(path: Path, part: dict[str, Any]) -> list[Entry]:

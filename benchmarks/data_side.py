@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks._notes import ROUNDS, Notes, speed_parser
+from benchmarks._notes import ROUNDS, Notes, speed_parser, wait
 from offclip.data.batches import CachedImages, StudyBatches
 from offclip.data.cache import ImageCache, write_cache
 from offclip.imaging.resize import LONGER_SIDE
@@ -59,13 +59,12 @@ def make_files(folder: Path, count: int) -> list[str]:
     return names
 
 
-def rate(batches: Callable[[], Iterator[Tensor]]) -> float:
-    """Pictures a second of one pass."""
+def rate(batches: Callable[[], Iterator[Tensor]], device: str) -> float:
+    """Images per second of one pass."""
     start, count = time.perf_counter(), 0
     for pictures in batches():
         count += len(pictures)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    wait(device)
     return count / (time.perf_counter() - start)
 
 
@@ -126,7 +125,7 @@ def main() -> None:
         rates: dict[str, list[float]] = {name: [] for name in compared}
         for _ in range(options.rounds):
             for name, batches in compared.items():
-                rates[name].append(rate(batches))
+                rates[name].append(rate(batches, options.device))
     *ours, peer = rates
     for name, found in rates.items():
         notes.add("pictures_per_second", statistics.median(found), "pictures/s", variant=name,

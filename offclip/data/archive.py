@@ -5,7 +5,6 @@ is counted under its reason, and the counts add up. Only the tables of a set are
 whole, no text and no image.
 """
 
-import difflib
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from offclip.data.record_parts import (
 )
 from offclip.data.records import read_records, write_record_parts
 from offclip.data.spread import Spread
+from offclip.data.tables import nearest
 from offclip.data.texts import prompter_name, write_texts
 from offclip.files import atomic_path, check_folder, write_json
 from offclip.folders import Mark, check, replaced, separate, settled
@@ -198,10 +198,9 @@ def reader_of(dataset: str) -> Reader:
         ValueError: there is none of this name; the nearest is given.
     """
     if dataset not in READERS:
-        near = difflib.get_close_matches(dataset, READERS, n=1, cutoff=0.0)
         raise ValueError(
-            f"dataset: expected one of {', '.join(READERS)}; got {dataset!r}; did you mean "
-            f"{near[0]!r}?"
+            f"dataset: expected one of {', '.join(READERS)}; got {dataset!r}"
+            f"{nearest(dataset, READERS)}"
         )
     return READERS[dataset]
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from offclip.evaluation import (
@@ -16,11 +15,11 @@ from offclip.evaluation import (
     measure_pointing,
     questions,
 )
+from offclip.evaluation.bootstrap import Answers
 from offclip.study.material import Material
 from offclip.study.run import Run
 
 RESAMPLES = 1000
-Answers = dict[tuple[str, str], tuple[float, np.ndarray]]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The variants that the book compares, by the names that evidence records use."""
 
 import dataclasses
-import difflib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from offclip.data.tables import nearest
 from offclip.models import ModelConfig, PublishedConfig
 from offclip.training import TrainConfig
 
@@ -170,8 +170,7 @@ def run_config(
     known = {f.name: part for part, kind in kinds.items() for f in dataclasses.fields(kind)}
     for name, value in overrides.items():
         if name not in known or name in ("model", "train", "loss"):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise ValueError(f"unknown setting {name!r}; did you mean {near!r}?")
+            raise ValueError(f"unknown setting {name!r}{nearest(name, known)}")
         parts[known[name]][name] = tuple(value) if isinstance(value, list) else value
     return RunConfig(
         variant,

@@ -1,6 +1,5 @@
 """What a copy has: every planted fault is named once, and the counts add up, for every set."""
 
-import argparse
 import pickle
 import shutil
 from collections import Counter
@@ -15,6 +14,7 @@ from offclip.data import check as module
 from offclip.data import load_manifest
 from offclip.data.check import FAULTS, PART, check
 from offclip.data.readers import READERS
+from tests.commands import run_command
 
 SETS = tuple(READERS)
 SPLITS = ["train", "validation", "test"]
@@ -265,24 +265,17 @@ def test_folders_that_are_no_copy(dataset, tmp_path):
         check("mimic", tmp_path)
 
 
-def ask(*arguments):
-    parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    options = parser.parse_args(arguments)
-    return options.call(options)
-
-
 def test_the_command(writable_copy, as_published, tmp_path, capsys):
     root = writable_copy("chexpert")
     as_published("chexpert", root)
     asked = ["check", "chexpert", "--root", str(root), "--jobs", "1"]
-    assert ask(*asked) == 0
+    assert run_command(command.add, *asked) == 0
     out, err = capsys.readouterr()
     assert "as published" in out and err == "" and "<NA>" not in out
     gone = used_images("chexpert", root)[:5]
     for name in gone:
         (root / name).unlink()
-    assert ask(*asked, "--quick", "--csv", str(tmp_path / "details.csv")) == 1
+    assert run_command(command.add, *asked, "--quick", "--csv", str(tmp_path / "details.csv")) == 1
     told = capsys.readouterr()
     assert [line for line in told.out.splitlines() if line.startswith("missing: ")] == [
         *(f"missing: {name}" for name in gone[:3]), "missing: and 2 more",
@@ -294,5 +287,5 @@ def test_the_command(writable_copy, as_published, tmp_path, capsys):
 
 def test_the_help_says_what_the_exit_status_means(capsys):
     with pytest.raises(SystemExit):
-        ask("check", "--help")
+        run_command(command.add, "check", "--help")
     assert "Exit status: 0 all is there, 1" in " ".join(capsys.readouterr().out.split())

@@ -1,6 +1,5 @@
 """All files of an open set from a server to a folder that check and curate take."""
 
-import argparse
 import gzip
 import hashlib
 import io
@@ -17,6 +16,7 @@ from offclip.data import fetch, load_manifest
 from offclip.data.manifests import Download, parse_manifest
 from offclip.data.readers import READERS
 from offclip.folders import MARK
+from tests.commands import run_command
 from tests.data.label_files import label_file
 from tests.data.synthetic import pack, report_xml
 from tests.data.web import Reply, Web
@@ -174,16 +174,9 @@ def test_a_published_digest_that_differs(web, run, tmp_path):
     assert names(tmp_path / "cache" / "openi") == []
 
 
-def ask(*arguments):
-    parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    options = parser.parse_args(arguments)
-    return options.call(options)
-
-
 def test_the_command_says_what_comes_next(downloads, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(module, "load_manifest", lambda _: manifest_of(downloads))
-    assert not ask("fetch", "openi", "--cache", str(tmp_path / "cache"))
+    assert not run_command(command.add, "fetch", "openi", "--cache", str(tmp_path / "cache"))
     *_, path, check, curate = capsys.readouterr().out.splitlines()
     assert path == str(tmp_path / "cache" / "openi") and (tmp_path / "cache" / "openi").is_dir()
     assert check.endswith(f"python -m offclip check openi --root {path}")

@@ -1,6 +1,5 @@
 """Synthetic copies: each layout is read by its reader, says what it is, is the same each time."""
 
-import argparse
 import hashlib
 
 import numpy as np
@@ -22,6 +21,7 @@ from offclip.rehearsal.studies import (
     sample_studies,
     shares,
 )
+from tests.commands import run_command
 from tests.data.readers.contract import check_contract
 
 SMALL = {"studies": 24, "size": 32}
@@ -199,13 +199,10 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, monkeypa
 
 
 def test_the_command_says_that_it_is_no_data(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    add(parser.add_subparsers())
     options = ["rehearse", "openi", "--to", str(tmp_path / "x"), "--studies", "20", "--size", "32"]
-    chosen = parser.parse_args(options)
-    chosen.call(chosen)
+    run_command(add, *options)
     said = capsys.readouterr().out
     assert "rendered phantoms" in said and "This is not data" in said
     assert (tmp_path / "x" / MARKER).is_file()
     with pytest.raises(ValueError, match="expected an empty folder"):
-        chosen.call(chosen)
+        run_command(add, *options)
